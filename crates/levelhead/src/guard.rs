@@ -1,0 +1,156 @@
+//! A guard: the whole path from a prompt to a verdict, with the settings of every stage.
+
+use crate::calibration::{Calibration, Logit, Probability};
+use crate::error::Error;
+use crate::features::{Extractor, Features, words};
+use crate::model::{FamilyModel, LinearModel};
+use crate::normalize::{Normalized, normalize_into};
+use crate::provenance::Provenance;
+use crate::rules::RulePack;
+use crate::verdict::{BENIGN, Layer, Reason, Severity, Threat, Verdict};
+
+/// Rules, a classifier, its calibration and a threshold.
+///
+/// ```
+/// let guard = levelhead::Guard::embedded();
+/// let verdict = guard.judge("What is the capital of France?");
+/// assert!(!verdict.flagged && verdict.score.0 < 0.5);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Guard {
+    /// L1.
+    pub rules: RulePack,
+    /// L2.
+    pub model: LinearModel,
+    /// Names the family of what is flagged.
+    pub family: FamilyModel,
+    /// From logit to probability.
+    pub calibration: Calibration,
+    /// L2 flags a prompt whose probability is at least this.
+    pub threshold: Probability,
+    /// What the guard was made from.
+    pub provenance: Provenance,
+}
+
+/// Buffers for judging, reused from prompt to prompt.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    text: Normalized,
+    extractor: Extractor,
+}
+
+impl Guard {
+    /// The guard that ships with Levelhead.
+    pub fn embedded() -> Guard {
+        Guard::from_bytes(Guard::embedded_bytes()).expect("a test loads the embedded guard")
+    }
+
+    /// The artifact of the guard that ships with Levelhead.
+    pub fn embedded_bytes() -> &'static [u8] {
+        include_bytes!("../../../models/default.lh")
+    }
+
+    /// Reads an artifact.
+    ///
+    /// # Errors
+    /// [`Error::NotAGuard`], [`Error::NewerVersion`], [`Error::Damaged`], [`Error::Rule`] or [`Error::SelfTest`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Guard, Error> {
+        crate::artifact::decode(bytes)
+    }
+
+    /// Writes an artifact. The same guard always gives the same bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        crate::artifact::encode(self)
+    }
+
+    /// Judges a prompt.
+    pub fn judge(&self, prompt: &str) -> Verdict {
+        self.judge_with(prompt, &mut Scratch::default())
+    }
+
+    /// Judges a prompt with buffers that are kept between prompts.
+    pub fn judge_with(&self, prompt: &str, scratch: &mut Scratch) -> Verdict {
+        normalize_into(prompt, &mut scratch.text);
+        let features = self.model.spec.extract(&scratch.text, &mut scratch.extractor);
+        let probability = self.probability(features);
+        let mut threats: Vec<Threat> = self
+            .rules
+            .matches(&scratch.text)
+            .map(|rule| Threat {
+                rule_id: rule.id.clone(),
+                severity: Severity::from_name(&rule.severity),
+                confidence: rule.confidence,
+                layer: Layer::L1,
+            })
+            .collect();
+        let mut family = self.rules.matches(&scratch.text).next().map(|rule| rule.family.clone());
+        if probability >= self.threshold {
+            let (name, severity) = self.name_family(features);
+            threats.push(Threat {
+                rule_id: format!("l2.{name}"),
+                severity,
+                confidence: probability.0,
+                layer: Layer::L2,
+            });
+            family.get_or_insert(name);
+        }
+        let score = threats.iter().map(|t| t.confidence).fold(probability.0, f64::max);
+        Verdict {
+            score: Probability(score),
+            flagged: !threats.is_empty(),
+            family: family.unwrap_or_else(|| BENIGN.to_string()),
+            severity: threats.iter().map(|t| t.severity).max().unwrap_or(Severity::Info),
+            layer: threats.first().map(|t| t.layer),
+            threats,
+        }
+    }
+
+    /// The classifier's logit of a prompt, before calibration and without the rules.
+    pub fn logit(&self, prompt: &str, scratch: &mut Scratch) -> Logit {
+        normalize_into(prompt, &mut scratch.text);
+        self.model.logit(self.model.spec.extract(&scratch.text, &mut scratch.extractor))
+    }
+
+    /// The words of a prompt with their share of the logit, heaviest first.
+    ///
+    /// An n-gram's contribution is divided evenly among the words that it touches.
+    pub fn explain(&self, prompt: &str) -> Vec<Reason> {
+        let mut scratch = Scratch::default();
+        normalize_into(prompt, &mut scratch.text);
+        let spec = self.model.spec;
+        let (char_value, word_value) = spec.extract(&scratch.text, &mut scratch.extractor).values();
+        let ranges = words(&scratch.text);
+        let mut weights = vec![0f32; ranges.len()];
+        let mut counted = std::collections::HashSet::new();
+        let n_char_buckets = 1u32 << spec.char_bits;
+        spec.visit(&scratch.text, &mut scratch.extractor, |bucket, range| {
+            let first = ranges.partition_point(|r| r.end <= range.start);
+            let touched = first..ranges.partition_point(|r| r.start < range.end).max(first);
+            if counted.insert(bucket) && !touched.is_empty() {
+                let value = if bucket < n_char_buckets { char_value } else { word_value };
+                let share = value * self.model.weight(bucket) / touched.len() as f32;
+                weights[touched].iter_mut().for_each(|w| *w += share);
+            }
+        });
+        let text = scratch.text.as_str();
+        let mut reasons: Vec<Reason> = ranges
+            .into_iter()
+            .zip(weights)
+            .map(|(range, weight)| Reason { text: text[range.clone()].to_string(), range, weight })
+            .collect();
+        reasons.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.range.start.cmp(&b.range.start)));
+        reasons
+    }
+
+    /// A text in which nothing can be seen is benign, whatever the bias has come to be.
+    fn probability(&self, features: &Features) -> Probability {
+        if features.indices.is_empty() { Probability(0.0) } else { self.calibration.probability(self.model.logit(features)) }
+    }
+
+    fn name_family(&self, features: &Features) -> (String, Severity) {
+        match self.family.rank(features) {
+            Some(i) => (self.family.families[i].clone(), Severity::from_name(&self.family.severities[i])),
+            None => ("other_attack".to_string(), Severity::High),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Stage 4, L2: a linear model over the features, with 8-bit weights, and the heads that name the family of an attack.
+
+use crate::calibration::Logit;
+use crate::features::{FeatureSpec, Features};
+
+/// Weights that share one scale. Small blocks keep the rounding error of a weight below 1/254 of its largest neighbor.
+pub const BLOCK: usize = 64;
+
+/// A linear classifier: logit = bias + the sum of weight times value over the features.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinearModel {
+    /// Which features the weights belong to.
+    pub spec: FeatureSpec,
+    /// Logit of a text without features.
+    pub bias: f32,
+    /// One weight for each bucket, in units of its block's scale.
+    pub weights: Vec<i8>,
+    /// One scale for each block of [`BLOCK`] weights.
+    pub scales: Vec<f32>,
+}
+
+impl LinearModel {
+    /// Rounds weights to 8 bits. `weights` has one entry for each bucket of `spec`.
+    pub fn quantize(spec: FeatureSpec, bias: f32, weights: &[f32]) -> LinearModel {
+        assert_eq!(weights.len(), spec.n_buckets(), "one weight for each bucket");
+        let (weights, scales) = quantize(weights, BLOCK);
+        LinearModel { spec, bias, weights, scales }
+    }
+
+    /// The weight of a bucket.
+    #[inline]
+    pub fn weight(&self, bucket: u32) -> f32 {
+        f32::from(self.weights[bucket as usize]) * self.scales[bucket as usize / BLOCK]
+    }
+
+    /// The logit of a text.
+    pub fn logit(&self, features: &Features) -> Logit {
+        let (char_value, word_value) = features.values();
+        let (chars, words) = features.indices.split_at(features.n_chars);
+        let sum = |indices: &[u32]| indices.iter().map(|&i| self.weight(i)).sum::<f32>();
+        Logit(self.bias + char_value * sum(chars) + word_value * sum(words))
+    }
+}
+
+/// One head for each family, over the word features folded into fewer buckets. It ranks families, no more.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FamilyModel {
+    /// Names, in the order of the heads.
+    pub families: Vec<String>,
+    /// The severity that goes with each family.
+    pub severities: Vec<String>,
+    /// log2 of the buckets of a head.
+    pub bits: u32,
+    /// Prior log-odds of each family.
+    pub biases: Vec<f32>,
+    /// Weights, bucket by bucket: one entry for each family.
+    pub weights: Vec<i8>,
+    /// One scale for each family.
+    pub scales: Vec<f32>,
+}
+
+impl FamilyModel {
+    /// The bucket of a head that a feature falls into.
+    pub fn fold(&self, bucket: u32) -> usize {
+        bucket as usize & ((1 << self.bits) - 1)
+    }
+
+    /// The index of the most likely family; none where there are no heads.
+    pub fn rank(&self, features: &Features) -> Option<usize> {
+        let n = self.families.len();
+        let mut scores = self.biases.clone();
+        let value = features.values().1;
+        for &bucket in &features.indices[features.n_chars..] {
+            let at = self.fold(bucket) * n;
+            for ((score, &weight), scale) in scores.iter_mut().zip(&self.weights[at..at + n]).zip(&self.scales) {
+                *score += value * f32::from(weight) * scale;
+            }
+        }
+        (0..n).max_by(|&a, &b| scores[a].total_cmp(&scores[b]))
+    }
+}
+
+/// Rounds each block of `size` values to multiples of the block's largest magnitude / 127.
+pub fn quantize(values: &[f32], size: usize) -> (Vec<i8>, Vec<f32>) {
+    let mut rounded = Vec::with_capacity(values.len());
+    let mut scales = Vec::with_capacity(values.len().div_ceil(size));
+    for block in values.chunks(size) {
+        let scale = block.iter().fold(0f32, |m, v| m.max(v.abs())) / 127.0;
+        scales.push(scale);
+        rounded.extend(block.iter().map(|v| if scale > 0.0 { (v / scale).round() as i8 } else { 0 }));
+    }
+    (rounded, scales)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logit_is_the_hand_computed_sum() {
+        let spec = FeatureSpec { char_bits: 8, word_bits: 8, ..FeatureSpec::default() };
+        let mut weights = vec![0.0; spec.n_buckets()];
+        (weights[3], weights[7], weights[300]) = (1.0, -0.5, 2.0);
+        let model = LinearModel::quantize(spec, 0.25, &weights);
+        let features = Features { indices: vec![3, 7, 9, 11, 300], n_chars: 4 };
+        // 0.25 + (1 - 0.5) / sqrt(4) + 2 / sqrt(1)
+        assert!((model.logit(&features).0 - 2.5).abs() < 0.01);
+        assert_eq!(model.logit(&Features::default()).0, 0.25);
+    }
+
+    #[test]
+    fn quantization_errs_by_half_a_step_at_most() {
+        let values: Vec<f32> = (0..1000).map(|i| ((i * 7919) % 1013) as f32 / 100.0 - 5.0).collect();
+        let (rounded, scales) = quantize(&values, BLOCK);
+        for (i, v) in values.iter().enumerate() {
+            let back = f32::from(rounded[i]) * scales[i / BLOCK];
+            assert!((back - v).abs() <= scales[i / BLOCK] * 0.5001, "{v} became {back}");
+        }
+        assert_eq!(quantize(&[0.0; 5], 2), (vec![0; 5], vec![0.0; 3]));
+    }
+
+    #[test]
+    fn the_family_with_the_highest_score_is_named() {
+        let mut family = FamilyModel {
+            families: vec!["a".into(), "b".into()],
+            severities: vec!["low".into(), "high".into()],
+            bits: 2,
+            biases: vec![0.1, 0.0],
+            weights: vec![0; 8],
+            scales: vec![1.0, 1.0],
+        };
+        let features = Features { indices: vec![4 + 3], n_chars: 0 };
+        assert_eq!(family.rank(&features), Some(0));
+        family.weights[3 * 2 + 1] = 1;
+        assert_eq!(family.rank(&features), Some(1));
+        assert_eq!(FamilyModel::default().rank(&features), None);
+    }
+}
