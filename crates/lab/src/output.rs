@@ -30,7 +30,10 @@ impl Output {
             return Err(Error::Exists { path: path.to_path_buf() });
         }
         if path.is_dir() && !MARKS.iter().any(|mark| path.join(mark).is_file()) {
-            return Err(Error::format(path, "this folder was not written by levelhead, so it is not replaced: choose another name"));
+            return Err(Error::format(
+                path,
+                "this folder was not written by levelhead, so it is not replaced: choose another name",
+            ));
         }
         let name = path.file_name().ok_or_else(|| Error::format(path, "an output needs a file name"))?;
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -86,12 +86,7 @@ impl Guard {
         let mut family = self.rules.matches(&scratch.text).next().map(|rule| rule.family.clone());
         if probability >= self.threshold {
             let (name, severity) = self.name_family(features);
-            threats.push(Threat {
-                rule_id: format!("l2.{name}"),
-                severity,
-                confidence: probability.0,
-                layer: Layer::L2,
-            });
+            threats.push(Threat { rule_id: format!("l2.{name}"), severity, confidence: probability.0, layer: Layer::L2 });
             family.get_or_insert(name);
         }
         let score = threats.iter().map(|t| t.confidence).fold(probability.0, f64::max);
