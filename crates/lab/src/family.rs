@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use levelhead::model::{FamilyModel, quantize};
 
+use crate::example::Example;
 use crate::random::Random;
 use crate::row::Row;
-use crate::train::Example;
 
 /// log2 of the buckets of a head.
 const BITS: u32 = 13;

@@ -9,6 +9,7 @@ pub mod mojibake;
 pub mod output;
 pub mod read;
 pub mod write;
+mod example;
 mod family;
 pub mod train;
 pub mod subject;

@@ -278,7 +278,11 @@ impl RowReader {
         let named = [value(2)?, value(3)?, value(4)?, value(6)?, value(7)?];
         let confidence = value(5)?.unwrap_or_default();
         if text.len() > self.options.max_text_bytes {
-            let reason = format!("{} bytes, more than the {} that are taken: split the text or raise --max-text-bytes", text.len(), self.options.max_text_bytes);
+            let reason = format!(
+                "{} bytes, more than the {} that are taken: split the text or raise --max-text-bytes",
+                text.len(),
+                self.options.max_text_bytes
+            );
             return Err(Fault { column: "text", reason });
         }
         if text.contains('\0') {
@@ -312,10 +316,12 @@ impl RowReader {
             *place = self.interner.intern(value.as_deref().unwrap_or(place));
         }
         if !confidence.is_empty() {
-            row.confidence = confidence.trim().parse().ok().filter(|c| (0.0..=1.0).contains(c)).ok_or_else(|| Fault {
-                column: "confidence",
-                reason: format!("{confidence:?} is no number from 0 to 1"),
-            })?;
+            row.confidence = confidence
+                .trim()
+                .parse()
+                .ok()
+                .filter(|c| (0.0..=1.0).contains(c))
+                .ok_or_else(|| Fault { column: "confidence", reason: format!("{confidence:?} is no number from 0 to 1") })?;
         }
         let interner = &mut self.interner;
         let extra = self.schema.extra_at.iter().map(|at| record.values.get(*at).and_then(|v| v.as_deref().ok()).unwrap_or(""));
@@ -456,7 +462,10 @@ fn open_parquet(path: &Path) -> Result<(Records, Vec<String>)> {
         let primitive = field.is_primitive();
         let text = primitive && field.get_physical_type() == parquet::basic::Type::BYTE_ARRAY;
         if (field.name() == "text" && !text) || !primitive {
-            return Err(Error::format(path, format!("column {} is {}: a column of strings is expected", field.name(), type_name(field))));
+            return Err(Error::format(
+                path,
+                format!("column {} is {}: a column of strings is expected", field.name(), type_name(field)),
+            ));
         }
     }
     let header = fields.iter().map(|f| f.name().to_string()).collect();

@@ -10,13 +10,14 @@
 use std::collections::BTreeMap;
 
 use levelhead::calibration::{Calibration, Probability, sigmoid};
-use levelhead::features::{Extractor, FeatureSpec, Features};
+use levelhead::features::FeatureSpec;
 use levelhead::model::LinearModel;
 use levelhead::provenance::Provenance;
-use levelhead::{Guard, RulePack, normalize};
+use levelhead::{Guard, RulePack};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::example::{Example, featurize};
 use crate::family::fit_family;
 use crate::progress::Progress;
 use crate::random::Random;
@@ -164,8 +165,11 @@ pub fn train(
     }
     let config = TrainConfig { features: start.map_or(config.features, |g| g.model.spec), ..config };
     progress.begin("features", (rows.len() + tune.len()) as u64);
-    let examples = featurize(rows, &config, progress);
-    let tuning = featurize(tune, &config, progress);
+    let weights = source_weights(rows, &config);
+    let weigh =
+        |row: &Row| if row.is_attack() { weights.get(&*row.source).copied().unwrap_or(config.attack_weight) } else { 1.0 };
+    let examples = featurize(rows, config.features, weigh, progress);
+    let tuning = featurize(tune, config.features, weigh, progress);
     progress.end();
     let mut state = State::new(config.features, start);
     let mut best = (f64::INFINITY, Vec::new(), 0.0);
@@ -210,56 +214,6 @@ pub fn train(
     };
     let warnings = red_flags(&epochs);
     Ok(Trained { guard, epochs, warnings })
-}
-
-/// A row as the trainer sees it.
-pub(crate) struct Example {
-    /// Sorted, so that a range of buckets is a range of entries.
-    pub indices: Box<[u32]>,
-    /// How many of them belong to character n-grams.
-    pub n_chars: usize,
-    values: (f32, f32),
-    target: f32,
-    weight: f32,
-}
-
-impl Example {
-    fn logit(&self, bias: f32, weight: impl Fn(u32) -> f32) -> f32 {
-        let (chars, words) = self.indices.split_at(self.n_chars);
-        let sum = |indices: &[u32]| indices.iter().map(|bucket| weight(*bucket)).sum::<f32>();
-        bias + self.values.0 * sum(chars) + self.values.1 * sum(words)
-    }
-}
-
-fn featurize(rows: &[&Row], config: &TrainConfig, progress: &dyn Progress) -> Vec<Example> {
-    let weights = source_weights(rows, config);
-    rows.par_chunks(512)
-        .flat_map_iter(|chunk| {
-            let mut extractor = Extractor::default();
-            let examples: Vec<Example> = chunk
-                .iter()
-                .map(|row| {
-                    let features = config.features.extract(&normalize(&row.text), &mut extractor);
-                    example(features, row, if row.is_attack() { weights[&*row.source] } else { 1.0 })
-                })
-                .collect();
-            progress.advance(chunk.len() as u64);
-            examples
-        })
-        .collect()
-}
-
-fn example(features: &Features, row: &Row, weight: f32) -> Example {
-    let mut indices: Box<[u32]> = features.indices.as_slice().into();
-    // Word buckets follow all character buckets, so sorting keeps the families apart.
-    indices.sort_unstable();
-    Example {
-        indices,
-        n_chars: features.n_chars,
-        values: features.values(),
-        target: f32::from(u8::from(row.is_attack())),
-        weight,
-    }
 }
 
 fn source_weights<'a>(rows: &[&'a Row], config: &TrainConfig) -> BTreeMap<&'a str, f32> {

@@ -73,16 +73,8 @@ fn write_csv(out: impl Write, extra: &[String], rows: &[Row]) -> std::io::Result
     for row in rows {
         // The seed's file writes 1.0 and 0.95, as `{:?}` does.
         let confidence = format!("{:?}", row.confidence);
-        let known: [&str; COLUMNS.len()] = [
-            &row.text,
-            label_text(row),
-            &row.family,
-            &row.category,
-            &row.severity,
-            &confidence,
-            &row.source,
-            &row.notes,
-        ];
+        let known: [&str; COLUMNS.len()] =
+            [&row.text, label_text(row), &row.family, &row.category, &row.severity, &confidence, &row.source, &row.notes];
         let values = extra.iter().enumerate().map(|(i, _)| row.extra.get(i).map_or("", |v| v));
         writer.write_record(known.into_iter().chain(values))?;
     }
@@ -122,8 +114,12 @@ fn write_parquet(file: BufWriter<std::fs::File>, extra: &[String], rows: &[Row])
     let mut fields = Vec::new();
     for name in COLUMNS.iter().copied().chain(extra.iter().map(String::as_str)) {
         fields.push(match name {
-            "label" => Arc::new(Type::primitive_type_builder(name, Physical::INT64).with_repetition(Repetition::OPTIONAL).build()?),
-            "confidence" => Arc::new(Type::primitive_type_builder(name, Physical::DOUBLE).with_repetition(Repetition::REQUIRED).build()?),
+            "label" => {
+                Arc::new(Type::primitive_type_builder(name, Physical::INT64).with_repetition(Repetition::OPTIONAL).build()?)
+            }
+            "confidence" => {
+                Arc::new(Type::primitive_type_builder(name, Physical::DOUBLE).with_repetition(Repetition::REQUIRED).build()?)
+            }
             _ => text_column(name)?,
         });
     }
@@ -144,7 +140,8 @@ fn write_parquet(file: BufWriter<std::fs::File>, extra: &[String], rows: &[Row])
                 column.typed::<DoubleType>().write_batch(&values, None, None)?;
             }
             _ => {
-                let values: Vec<ByteArray> = rows.iter().map(|r| ByteArray::from(text_value(r, at).as_bytes().to_vec())).collect();
+                let values: Vec<ByteArray> =
+                    rows.iter().map(|r| ByteArray::from(text_value(r, at).as_bytes().to_vec())).collect();
                 column.typed::<ByteArrayType>().write_batch(&values, None, None)?;
             }
         }

@@ -54,8 +54,32 @@ struct Header {
     self_test: Vec<(String, f32)>,
 }
 
-/// Writes a guard.
-pub(crate) fn encode(guard: &Guard) -> Vec<u8> {
+impl Guard {
+    /// The guard that ships with Levelhead.
+    pub fn embedded() -> Guard {
+        Guard::from_bytes(Guard::embedded_bytes()).expect("a test loads the embedded guard")
+    }
+
+    /// The artifact of the guard that ships with Levelhead.
+    pub fn embedded_bytes() -> &'static [u8] {
+        include_bytes!("../../../models/default.lh")
+    }
+
+    /// Reads an artifact.
+    ///
+    /// # Errors
+    /// [`Error::NotAGuard`], [`Error::NewerVersion`], [`Error::Damaged`], [`Error::Rule`] or [`Error::SelfTest`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Guard, Error> {
+        decode(bytes)
+    }
+
+    /// Writes an artifact. The same guard always gives the same bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(self)
+    }
+}
+
+fn encode(guard: &Guard) -> Vec<u8> {
     let (model, family) = (&guard.model, &guard.family);
     let mut scratch = Scratch::default();
     let header = Header {
@@ -89,7 +113,7 @@ pub(crate) fn encode(guard: &Guard) -> Vec<u8> {
 }
 
 /// Reads a guard and runs its self-test.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Guard, Error> {
+fn decode(bytes: &[u8]) -> Result<Guard, Error> {
     if bytes.len() < MAGIC.len() || &bytes[..MAGIC.len()] != MAGIC {
         return Err(Error::NotAGuard);
     }

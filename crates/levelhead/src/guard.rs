@@ -1,7 +1,6 @@
 //! A guard: the whole path from a prompt to a verdict, with the settings of every stage.
 
 use crate::calibration::{Calibration, Logit, Probability};
-use crate::error::Error;
 use crate::features::{Extractor, Features, words};
 use crate::model::{FamilyModel, LinearModel};
 use crate::normalize::{Normalized, normalize_into};
@@ -40,29 +39,6 @@ pub struct Scratch {
 }
 
 impl Guard {
-    /// The guard that ships with Levelhead.
-    pub fn embedded() -> Guard {
-        Guard::from_bytes(Guard::embedded_bytes()).expect("a test loads the embedded guard")
-    }
-
-    /// The artifact of the guard that ships with Levelhead.
-    pub fn embedded_bytes() -> &'static [u8] {
-        include_bytes!("../../../models/default.lh")
-    }
-
-    /// Reads an artifact.
-    ///
-    /// # Errors
-    /// [`Error::NotAGuard`], [`Error::NewerVersion`], [`Error::Damaged`], [`Error::Rule`] or [`Error::SelfTest`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Guard, Error> {
-        crate::artifact::decode(bytes)
-    }
-
-    /// Writes an artifact. The same guard always gives the same bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        crate::artifact::encode(self)
-    }
-
     /// Judges a prompt.
     pub fn judge(&self, prompt: &str) -> Verdict {
         self.judge_with(prompt, &mut Scratch::default())
