@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
+use serde::ser::{SerializeMap, Serializer};
 
 use crate::error::{Error, Result};
 use crate::output::Output;
@@ -37,7 +39,7 @@ fn write_to(output: &Output, path: &Path, (format, packing): (Format, Packing), 
     let fault = |e: std::io::Error| Error::write(path, e);
     let file = output.create()?;
     if format == Format::Parquet {
-        return write_parquet(file, extra, rows).map_err(|e| Error::format(path, e));
+        return write_parquet(file, extra, rows).map_err(|e| parquet_error(path, e));
     }
     let body = |out: &mut dyn Write| match format {
         Format::Jsonl => write_jsonl(out, extra, rows),
@@ -83,21 +85,23 @@ fn write_csv(out: impl Write, extra: &[String], rows: &[Row]) -> std::io::Result
 
 fn write_jsonl(out: &mut dyn Write, extra: &[String], rows: &[Row]) -> std::io::Result<()> {
     for row in rows {
-        let mut object = serde_json::Map::new();
-        object.insert("text".into(), row.text.as_str().into());
+        // Entry by entry: a `serde_json::Map` would sort the keys.
+        let mut serializer = serde_json::Serializer::new(&mut *out);
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("text", &row.text)?;
         if let Some(label) = row.label {
-            object.insert("label".into(), u8::from(label == Label::Attack).into());
+            object.serialize_entry("label", &u8::from(label == Label::Attack))?;
         }
         for (name, value) in [("family", &row.family), ("category", &row.category), ("severity", &row.severity)] {
-            object.insert(name.into(), (&**value).into());
+            object.serialize_entry(name, &**value)?;
         }
-        object.insert("confidence".into(), row.confidence.into());
-        object.insert("source".into(), (&*row.source).into());
-        object.insert("notes".into(), (&*row.notes).into());
+        object.serialize_entry("confidence", &row.confidence)?;
+        object.serialize_entry("source", &*row.source)?;
+        object.serialize_entry("notes", &*row.notes)?;
         for (i, name) in extra.iter().enumerate() {
-            object.insert(name.clone(), row.extra.get(i).map_or("", |v| v).into());
+            object.serialize_entry(name, row.extra.get(i).map_or("", |v| v))?;
         }
-        serde_json::to_writer(&mut *out, &object)?;
+        object.end()?;
         out.write_all(b"\n")?;
     }
     Ok(())
@@ -151,6 +155,17 @@ fn write_parquet(file: BufWriter<std::fs::File>, extra: &[String], rows: &[Row])
     group.close()?;
     writer.close()?;
     Ok(())
+}
+
+/// The system's refusal as such, so that a full disk reads like one.
+fn parquet_error(path: &Path, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(e) => match e.downcast::<std::io::Error>() {
+            Ok(io) => Error::write(path, *io),
+            Err(e) => Error::format(path, format!("cannot be written as Parquet ({e}): choose .csv or .jsonl")),
+        },
+        e => Error::format(path, format!("cannot be written as Parquet ({e}): choose .csv or .jsonl")),
+    }
 }
 
 /// The value of a text column, by its place in the written schema.
