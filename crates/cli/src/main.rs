@@ -1,2 +1,50 @@
-//! x
-fn main() {}
+//! The `levelhead` command: parse, match, exit code.
+
+mod args;
+mod commands;
+mod inputs;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command, DataCommand};
+use terminal::Terminal;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    terminal::stop_on_interrupt();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Some(n) = cli.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(n).build_global()?;
+    }
+    let terminal = Terminal::new(cli.quiet);
+    match cli.command {
+        Command::Scan(args) => commands::scan::run(&args, &terminal),
+        Command::Data { command: DataCommand::Check { files, json, reading } } => {
+            commands::data::check(&files, json, &reading, &terminal)
+        }
+        Command::Data { command: DataCommand::Merge { files, output, seed, distinct, force, reading } } => {
+            commands::data::merge(&files, &output, seed, distinct, force, &reading)
+        }
+        Command::Data { command: DataCommand::Starter { output, force } } => commands::data::starter(&output, force),
+        Command::Train(args) => commands::train::run(&args, &terminal),
+        Command::Calibrate(args) => commands::calibrate::run(&args),
+        Command::Audit(args) => commands::audit::run(&args, &terminal),
+        Command::Reinforce(args) => commands::reinforce::run(&args),
+        Command::Evaluate(args) => commands::evaluate::run(&args, &terminal),
+        Command::Gate(args) => commands::gate::run(&args, &terminal),
+        Command::Improve(args) => commands::improve::run(&args, &terminal),
+        Command::Completions { shell } => Ok(commands::completions(shell)),
+    }
+}

@@ -95,6 +95,11 @@ pub fn hash_file(path: &Path) -> Result<String> {
     }
 }
 
+/// BLAKE3 of bytes, in hex.
+pub fn hash_bytes(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
 /// A file's rows, one after the other.
 pub struct RowReader {
     path: PathBuf,

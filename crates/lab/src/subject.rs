@@ -2,6 +2,7 @@
 //!
 //! Whatever it is, it gives one [`Verdict`] for each row, in order.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -158,11 +159,11 @@ pub fn read_guard(path: &Path) -> Result<Guard> {
 }
 
 /// Judges rows with a Levelhead guard on all cores.
-pub fn judge_rows(guard: &Guard, rows: &[Row], progress: &dyn Progress) -> Vec<Verdict> {
+pub fn judge_rows<R: Borrow<Row> + Sync>(guard: &Guard, rows: &[R], progress: &dyn Progress) -> Vec<Verdict> {
     rows.par_chunks(256)
         .flat_map_iter(|chunk| {
             let mut scratch = Scratch::default();
-            let verdicts: Vec<Verdict> = chunk.iter().map(|row| guard.judge_with(&row.text, &mut scratch)).collect();
+            let verdicts: Vec<Verdict> = chunk.iter().map(|row| guard.judge_with(&row.borrow().text, &mut scratch)).collect();
             progress.advance(chunk.len() as u64);
             verdicts
         })

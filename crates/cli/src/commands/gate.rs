@@ -1,0 +1,58 @@
+//! `levelhead gate`: pass or fail, with the counts and bounds that decide.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use levelhead_lab::gate::{GateData, GateReport, Gates, gate_rows};
+use levelhead_lab::output::write_file;
+use levelhead_lab::row::Row;
+use levelhead_lab::subject::Subject;
+use levelhead_lab::{Error, starter};
+
+use super::evaluate::Judged;
+use super::exit_code;
+use crate::args::GateArgs;
+use crate::inputs::{benign_rows, read_all, read_one};
+use crate::terminal::{Color, Terminal, colored, print, table};
+
+/// Runs the command.
+pub fn run(args: &GateArgs, terminal: &Terminal) -> Result<ExitCode> {
+    let gates = gates(args.gates.as_deref())?;
+    let subject = Subject::open(&args.guard)?;
+    let old = args.old.as_deref().map(Subject::open).transpose()?;
+    let mut rows: Vec<Row> = Vec::new();
+    for file in read_all(&args.benign, false, &args.reading, terminal)? {
+        rows.extend(benign_rows(&file, terminal));
+    }
+    let attacks = read_all(&args.attacks, true, &args.reading, terminal)?;
+    rows.extend(attacks.into_iter().flat_map(|f| f.rows).filter(Row::is_attack));
+    rows.extend(match &args.hard_negatives {
+        Some(path) => benign_rows(&read_one(path, false, &args.reading, terminal)?, terminal),
+        None => starter::starter().hard_negatives_test,
+    });
+    let judged = Judged::new(&subject, &rows, terminal)?;
+    let old = old.map(|old| old.judge(&rows, terminal)).transpose()?;
+    let report = gates.check(&GateData { measured: judged.measured(), old: old.as_deref(), seed: args.seed });
+    let json = serde_json::to_string_pretty(&report)?;
+    if let Some(path) = &args.output {
+        write_file(path, json.as_bytes(), args.force)?;
+    }
+    print(if args.json { json } else { readable(&report) })?;
+    Ok(exit_code(report.passed))
+}
+
+/// Reads a gate file, or takes the seed's criteria.
+pub fn gates(path: Option<&Path>) -> Result<Gates> {
+    let Some(path) = path else { return Ok(Gates::embedded()) };
+    let text = std::fs::read_to_string(path).map_err(|e| Error::read(path, e))?;
+    Ok(Gates::from_toml(&text, path)?)
+}
+
+/// The table of checks and the verdict under it.
+pub fn readable(report: &GateReport) -> String {
+    let (header, rows) = gate_rows(report);
+    let header: Vec<&str> = header.iter().map(|h| h.as_ref()).collect();
+    let word = if report.passed { colored("passed", Color::Green) } else { colored("failed", Color::Red) };
+    format!("{}\ngate {word}", table(&header, rows))
+}

@@ -1,0 +1,141 @@
+//! `levelhead improve`: the whole loop, and the folder that it leaves.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use levelhead::provenance::Input;
+use levelhead_lab::audit_report::audit_markdown;
+use levelhead_lab::improve::{ImproveConfig, Improved, improve};
+use levelhead_lab::output::{Output, write_file};
+use levelhead_lab::parts::Inputs;
+use levelhead_lab::report::report_markdown;
+use levelhead_lab::row::{Dataset, Row};
+use levelhead_lab::{starter, write};
+use serde_json::json;
+
+use super::reinforce::lineage_bytes;
+use super::train::{config, count_licenses, input, keep_licenses};
+use super::{exit_code, gate};
+use crate::args::ImproveArgs;
+use crate::inputs::{read_all, read_one};
+use crate::terminal::{Terminal, print};
+
+/// Runs the command.
+pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
+    let started = Instant::now();
+    let output = Output::prepare(&args.output, args.force)?;
+    let gates = gate::gates(args.gates.as_deref())?;
+    let inputs = inputs(args, terminal)?;
+    let settings = ImproveConfig {
+        train: config(&args.settings, args.seed),
+        n_rows: args.rows,
+        max_rounds: args.rounds,
+        max_fpr: args.max_fpr,
+        ..ImproveConfig::default()
+    };
+    let mut done = improve(&inputs, &gates, &settings, terminal)?;
+    let files = [&inputs.train, &inputs.benign, &inputs.gate_benign, &inputs.gate_attacks];
+    done.guard.provenance.inputs = files[..2].iter().map(|f| input(f)).collect();
+    done.guard.provenance.licenses = count_licenses(&[inputs.train.clone()]);
+    let measured: Vec<Input> = files[2..].iter().map(|f| input(f)).collect();
+    let command = command_line();
+    let report = report_markdown(&done, &command);
+    let run = json!({
+        "levelhead_version": env!("CARGO_PKG_VERSION"),
+        "command": command,
+        "seed": args.seed,
+        "inputs": done.guard.provenance.inputs,
+        "measured": measured,
+        "settings": done.guard.provenance.training,
+        "rounds": done.rounds,
+        "best_round": done.best,
+        "ended": done.ended,
+        "refused": done.refused,
+        "passed": done.holdout.passed,
+        "holdout": {"first": done.first_on_holdout, "best": done.best_on_holdout, "matched": done.matched_on_holdout},
+        "evaluation": done.evaluation,
+        "seconds": started.elapsed().as_secs_f64(),
+    });
+    let run = serde_json::to_string_pretty(&run)?;
+    let folder = output.create_folder()?;
+    write_all(folder, &done, &report, &run)?;
+    output.finish()?;
+    if args.json {
+        print(run)?;
+    } else {
+        print(gate::readable(&done.holdout))?;
+        print(format!("read {}", args.output.join("report.md").display()))?;
+    }
+    Ok(exit_code(done.holdout.passed))
+}
+
+fn write_all(folder: &Path, done: &Improved, report: &str, run: &str) -> Result<()> {
+    let file = |name: &str, bytes: &[u8]| write_file(&folder.join(name), bytes, false);
+    file("model.lh", &done.guard.to_bytes())?;
+    write::write(&folder.join("reinforced_training_data.csv"), &[], &done.reinforced, false)?;
+    file("reinforced_training_data.lineage.jsonl", &lineage_bytes(&done.lineage)?)?;
+    file("audit.json", serde_json::to_string_pretty(&done.first_audit)?.as_bytes())?;
+    file("audit.md", audit_markdown(&done.first_audit).as_bytes())?;
+    file("gate.json", serde_json::to_string_pretty(&done.holdout)?.as_bytes())?;
+    file("report.md", report.as_bytes())?;
+    Ok(file("run.json", run.as_bytes())?)
+}
+
+fn inputs(args: &ImproveArgs, terminal: &Terminal) -> Result<Inputs> {
+    let corpus = starter::starter();
+    let part = |name: &str, rows: Vec<Row>| Dataset {
+        path: PathBuf::from(format!("starter/{name}")),
+        extra: starter::EXTRA.map(str::to_string).into(),
+        blake3: blake3_of(&rows),
+        rows,
+        ..Dataset::default()
+    };
+    let hard_negatives = part("hard_negatives_train", corpus.hard_negatives_train);
+    let gate_hard_negatives = part("hard_negatives_test", corpus.hard_negatives_test);
+    let (Some(benign), Some(gate_benign), Some(gate_attacks)) = (&args.benign, &args.gate_benign, &args.gate_attacks) else {
+        return Ok(Inputs {
+            train: part("train", corpus.train),
+            benign: part("benign", corpus.benign),
+            gate_benign: part("gate_benign", corpus.gate_benign),
+            gate_attacks: part("gate_attacks", corpus.gate_attacks),
+            hard_negatives,
+            gate_hard_negatives,
+        });
+    };
+    let mut train = read_all(&args.train, true, &args.reading, terminal)?;
+    for file in &mut train {
+        keep_licenses(file, &args.licenses, terminal)?;
+    }
+    let mut benign = read_one(benign, false, &args.reading, terminal)?;
+    keep_licenses(&mut benign, &args.licenses, terminal)?;
+    Ok(Inputs {
+        train: joined(train),
+        benign,
+        gate_benign: read_one(gate_benign, false, &args.reading, terminal)?,
+        gate_attacks: read_one(gate_attacks, true, &args.reading, terminal)?,
+        hard_negatives,
+        gate_hard_negatives,
+    })
+}
+
+/// Several training files as one.
+fn joined(files: Vec<Dataset>) -> Dataset {
+    let name = files.iter().map(Dataset::name).collect::<Vec<_>>().join(" + ");
+    let hashes = files.iter().map(|f| f.blake3.clone()).collect::<Vec<_>>().join(" + ");
+    let merged = levelhead_lab::merge::concatenate(files);
+    Dataset { path: name.into(), blake3: hashes, extra: merged.extra, rows: merged.rows, ..Dataset::default() }
+}
+
+/// A hash of rows that stand in no file: of the CSV that they would be.
+fn blake3_of(rows: &[Row]) -> String {
+    levelhead_lab::read::hash_bytes(&write::to_csv(&starter::EXTRA.map(str::to_string), rows))
+}
+
+/// The command as it was typed, without the folder of the program.
+fn command_line() -> String {
+    let mut words = std::env::args();
+    words.next();
+    std::iter::once("levelhead".to_string()).chain(words).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,26 @@
+//! One file for each command: arguments in, output and exit code out.
+
+pub mod audit;
+pub mod calibrate;
+pub mod data;
+pub mod evaluate;
+pub mod gate;
+pub mod improve;
+pub mod reinforce;
+pub mod scan;
+pub mod train;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+
+/// 0 where all is well, 1 where not.
+pub fn exit_code(good: bool) -> ExitCode {
+    ExitCode::from(u8::from(!good))
+}
+
+/// Prints a completion script.
+pub fn completions(shell: clap_complete::Shell) -> ExitCode {
+    clap_complete::generate(shell, &mut crate::args::Cli::command(), "levelhead", &mut std::io::stdout());
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,70 @@
+//! Reading datasets for a command, with the counts that every such command prints.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use levelhead_lab::output::write_file;
+use levelhead_lab::progress::Progress;
+use levelhead_lab::read::{ReadOptions, read};
+use levelhead_lab::row::{Dataset, Rejected, Row};
+
+use crate::args::InputArgs;
+use crate::terminal::{Terminal, thousands};
+
+/// The reader's options from the command line's.
+pub fn options(args: &InputArgs, needs_label: bool) -> ReadOptions {
+    ReadOptions {
+        needs_label,
+        keep_going: args.rejects.is_some(),
+        repair: args.repair,
+        max_text_bytes: args.max_text_bytes,
+    }
+}
+
+/// Reads datasets and says what became of their rows.
+pub fn read_all(paths: &[PathBuf], needs_label: bool, args: &InputArgs, terminal: &Terminal) -> Result<Vec<Dataset>> {
+    let mut files = Vec::new();
+    for path in paths {
+        let data = read(path, options(args, needs_label))?;
+        let c = data.counts;
+        terminal.say(&format!(
+            "{}: {} read, {} kept, {} repaired, {} rejected",
+            data.name(),
+            thousands(c.read),
+            thousands(c.kept),
+            thousands(c.repaired),
+            thousands(c.rejected)
+        ));
+        files.push(data);
+    }
+    if let Some(path) = &args.rejects {
+        write_rejects(path, files.iter().flat_map(|f| f.rejected.iter().map(|r| (f.name(), r.clone()))))?;
+    }
+    Ok(files)
+}
+
+/// Reads one dataset.
+pub fn read_one(path: &Path, needs_label: bool, args: &InputArgs, terminal: &Terminal) -> Result<Dataset> {
+    let mut files = read_all(&[path.to_path_buf()], needs_label, args, terminal)?;
+    Ok(files.remove(0))
+}
+
+/// The benign rows of a file that should hold only such; others are left out and counted.
+pub fn benign_rows(data: &Dataset, terminal: &Terminal) -> Vec<Row> {
+    let rows: Vec<Row> = data.rows.iter().filter(|r| !r.is_attack()).cloned().collect();
+    let n_left = data.rows.len() - rows.len();
+    if n_left > 0 {
+        terminal.say(&format!("{}: {} rows labelled attack are left out", data.name(), thousands(n_left)));
+    }
+    rows
+}
+
+/// Writes rejected rows as JSON lines; the file of an earlier run is replaced.
+pub fn write_rejects(path: &Path, rejected: impl Iterator<Item = (String, Rejected)>) -> Result<()> {
+    let mut lines = String::new();
+    for (file, r) in rejected {
+        let line = serde_json::json!({ "file": file, "line": r.line, "column": r.column, "reason": r.reason, "text": r.text });
+        lines.push_str(&format!("{line}\n"));
+    }
+    Ok(write_file(path, lines.as_bytes(), true)?)
+}

@@ -1,0 +1,208 @@
+//! Recalibrate first, retrain second: a threshold that keeps an FPR target, and probabilities to go with it.
+//!
+//! The rows must be held back from training: on its own training rows every guard looks better than it is.
+
+use std::collections::HashSet;
+
+use levelhead::calibration::{Calibration, sigmoid};
+use levelhead::{Guard, Logit, Scratch, normalize};
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::row::Row;
+use crate::stats::{Count, neyman_pearson_threshold};
+
+/// How a guard is calibrated.
+///
+/// | name | default | purpose | range |
+/// |---|---|---|---|
+/// | `max_fpr` | 0.01 | the FPR that the threshold keeps | above 0, below 1 |
+/// | `violation` | 0.05 | the chance that the FPR on new traffic is above it all the same | above 0, below 1 |
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CalibrateConfig {
+    /// The FPR that the threshold keeps.
+    pub max_fpr: f64,
+    /// The chance that the FPR on new traffic is above it all the same.
+    pub violation: f64,
+}
+
+impl Default for CalibrateConfig {
+    fn default() -> Self {
+        CalibrateConfig { max_fpr: 0.01, violation: 0.05 }
+    }
+}
+
+/// A recalibrated guard and what it rests on.
+#[derive(Debug)]
+pub struct Calibrated {
+    /// The guard with its new calibration and threshold.
+    pub guard: Guard,
+    /// Benign prompts flagged before, out of the distinct ones.
+    pub before: Count,
+    /// Benign prompts flagged after.
+    pub after: Count,
+    /// Benign prompts that rules flag, whatever the threshold.
+    pub by_rules: Count,
+}
+
+/// Sets the threshold by the Neyman-Pearson umbrella on distinct benign prompts, and fits Platt's probabilities where
+/// there are attacks too; without attacks the logit is shifted so that probability 0.5 is the threshold.
+///
+/// # Errors
+/// [`Error::Data`] where there are too few benign prompts for the guarantee, where rules alone go beyond the target, or
+/// where attacks do not score above benign prompts; [`Error::Setting`].
+pub fn calibrate(guard: &Guard, benign: &[&Row], attacks: &[&Row], config: CalibrateConfig) -> Result<Calibrated> {
+    for (name, value) in [("max-fpr", config.max_fpr), ("violation", config.violation)] {
+        if !(value > 0.0 && value < 1.0) {
+            return Err(Error::setting(name, format!("{value} is not between 0 and 1")));
+        }
+    }
+    let benign = distinct(benign);
+    let logits = logits(guard, &benign);
+    let ruled: Vec<bool> = benign.par_iter().map(|r| guard.rules.matches(&normalize(&r.text)).next().is_some()).collect();
+    // No threshold frees a prompt that a rule flags, so for the order statistic its score is beyond all others.
+    let mut scores: Vec<f64> = logits.iter().zip(&ruled).map(|(l, rule)| if *rule { f64::INFINITY } else { *l }).collect();
+    let cut = neyman_pearson_threshold(&mut scores, config.max_fpr, config.violation).map_err(|few| {
+        Error::data(format!(
+            "{} distinct benign prompts are too few to keep an FPR of {} with {:.0} % confidence: {} are needed",
+            few.n,
+            config.max_fpr,
+            100.0 * (1.0 - config.violation),
+            few.needed
+        ))
+    })?;
+    let by_rules = Count { hits: ruled.iter().filter(|r| **r).count(), n: ruled.len() };
+    if cut == f64::INFINITY {
+        return Err(Error::data(format!(
+            "rules alone flag {} of {} benign prompts, more than an FPR of {} allows: repair the rules first",
+            by_rules.hits, by_rules.n, config.max_fpr
+        )));
+    }
+    let attacks: Vec<&Row> = distinct(attacks).into_iter().filter(|r| r.counts_in_recall()).collect();
+    let calibration = if attacks.is_empty() {
+        Calibration { slope: 1.0, intercept: -cut }
+    } else {
+        platt(&logits, &self::logits(guard, &attacks))?
+    };
+    let mut calibrated = guard.clone();
+    calibrated.calibration = calibration;
+    // Logits are 32 bits wide: the next one above the cut is the first that is flagged.
+    calibrated.threshold = calibration.probability(Logit(smallest_f32_at_least(cut)));
+    calibrated.provenance.threshold = format!(
+        "Neyman-Pearson umbrella: FPR at most {} with {:.0} % confidence, set on {} distinct benign prompts",
+        config.max_fpr,
+        100.0 * (1.0 - config.violation),
+        benign.len()
+    );
+    let flagged = |guard: &Guard| {
+        let hit = |(logit, rule): (&f64, &bool)| *rule || guard.calibration.probability(Logit(*logit as f32)) >= guard.threshold;
+        Count { hits: logits.iter().zip(&ruled).filter(|x| hit(*x)).count(), n: logits.len() }
+    };
+    Ok(Calibrated { before: flagged(guard), after: flagged(&calibrated), by_rules, guard: calibrated })
+}
+
+/// The rows with distinct normalized texts, first come first kept: a repeat is no further evidence.
+pub fn distinct<'a>(rows: &[&'a Row]) -> Vec<&'a Row> {
+    let mut seen = HashSet::new();
+    rows.iter().filter(|r| seen.insert(normalize(&r.text).as_str().to_string())).copied().collect()
+}
+
+/// The classifier's logits, in the rows' order.
+pub fn logits(guard: &Guard, rows: &[&Row]) -> Vec<f64> {
+    rows.par_chunks(256)
+        .flat_map_iter(|chunk| {
+            let mut scratch = Scratch::default();
+            chunk.iter().map(|r| f64::from(guard.logit(&r.text, &mut scratch).0)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Platt scaling with his smoothed targets (Platt, 1999), by Newton's method as in Lin, Lin, Weng (2007).
+///
+/// Both classes get the same total weight, so the probabilities hold where attacks and benign prompts are equally common;
+/// a real attack rate has to be brought in afterwards.
+fn platt(benign: &[f64], attacks: &[f64]) -> Result<Calibration> {
+    let (n_benign, n_attacks) = (benign.len() as f64, attacks.len() as f64);
+    let total = n_benign + n_attacks;
+    let points = || {
+        let low = benign.iter().map(move |x| (*x, 1.0 / (n_benign + 2.0), total / (2.0 * n_benign)));
+        let high = attacks.iter().map(move |x| (*x, (n_attacks + 1.0) / (n_attacks + 2.0), total / (2.0 * n_attacks)));
+        low.chain(high)
+    };
+    let loss = |slope: f64, intercept: f64| -> f64 {
+        points()
+            .map(|(x, target, weight)| {
+                let z = slope * x + intercept;
+                weight * (z.max(0.0) - z * target + (-z.abs()).exp().ln_1p())
+            })
+            .sum()
+    };
+    let (mut slope, mut intercept) = (1.0, 0.0);
+    let mut current = loss(slope, intercept);
+    for _ in 0..100 {
+        let (mut g, mut h) = ([0.0; 2], [1e-9, 0.0, 1e-9]);
+        for (x, target, weight) in points() {
+            let p = sigmoid(slope * x + intercept);
+            let (error, curve) = (weight * (p - target), weight * p * (1.0 - p));
+            g = [g[0] + error * x, g[1] + error];
+            h = [h[0] + curve * x * x, h[1] + curve * x, h[2] + curve];
+        }
+        let determinant = h[0] * h[2] - h[1] * h[1];
+        let step = [(h[2] * g[0] - h[1] * g[1]) / determinant, (h[0] * g[1] - h[1] * g[0]) / determinant];
+        // Newton's step may overshoot: halve it until the loss falls.
+        let mut scale = 1.0;
+        let mut next = current;
+        while scale > 1e-10 {
+            next = loss(slope - scale * step[0], intercept - scale * step[1]);
+            if next < current {
+                break;
+            }
+            scale *= 0.5;
+        }
+        if next.is_nan() || next >= current {
+            break;
+        }
+        (slope, intercept) = (slope - scale * step[0], intercept - scale * step[1]);
+        let gain = current - next;
+        current = next;
+        if gain < 1e-10 * current {
+            break;
+        }
+    }
+    if !(slope > 0.0 && slope.is_finite() && intercept.is_finite()) {
+        return Err(Error::data("attacks do not score above benign prompts: this guard has to be retrained, not recalibrated"));
+    }
+    Ok(Calibration { slope, intercept })
+}
+
+fn smallest_f32_at_least(x: f64) -> f32 {
+    let near = x as f32;
+    if f64::from(near) >= x { near } else { near.next_up() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platt_agrees_with_scikit_learn() {
+        // X = [-2, -1, -.5, .3, -1.2] benign, [.2, 1.5, 2.5] attacks, each row twice with weights t and 1 - t, times the class weight:
+        // sklearn.linear_model.LogisticRegression(C=1e12, tol=1e-12).fit(X, y, sample_weight=w), scikit-learn 1.9
+        let calibration = platt(&[-2.0, -1.0, -0.5, 0.3, -1.2], &[0.2, 1.5, 2.5]).unwrap();
+        assert!((calibration.slope - 0.918149552).abs() < 1e-5, "{calibration:?}");
+        assert!((calibration.intercept - (-0.369564030)).abs() < 1e-5, "{calibration:?}");
+    }
+
+    #[test]
+    fn scores_that_run_the_wrong_way_are_refused() {
+        assert!(platt(&[1.0, 2.0, 3.0], &[-1.0, -2.0]).unwrap_err().to_string().contains("retrained"));
+    }
+
+    #[test]
+    fn the_next_32_bit_number_is_never_below() {
+        for x in [0.1, -0.1, 1.0, 1e-30, -7.3, 0.1f64.next_up()] {
+            let y = smallest_f32_at_least(x);
+            assert!(f64::from(y) >= x && f64::from(y.next_down()) < x, "{x}");
+        }
+    }
+}

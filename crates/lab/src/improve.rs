@@ -1,0 +1,419 @@
+//! The whole loop: audit, reinforce, merge, retrain, calibrate, gate; again until the gates pass or nothing is gained.
+//!
+//! False positives are mined from benign traffic alone. The gate half of each measured file is read each round; the holdout
+//! half is read once, after the last. What steers the loop is recall at a matched FPR: a falling FPR alone proves nothing.
+
+use std::time::Instant;
+
+use levelhead::{Guard, Layer, RulePack, Severity, Threat, Verdict};
+use serde::Serialize;
+
+use crate::audit::{Audit, AuditInput, audit};
+use crate::calibrate::{CalibrateConfig, calibrate};
+use crate::error::Result;
+use crate::evaluate::Evaluation;
+use crate::gate::{GateReport, Gates};
+use crate::group::{GroupConfig, NearIndex};
+use crate::judged::Judged;
+use crate::parts::{Inputs, Parts};
+use crate::progress::Progress;
+use crate::reinforce::{FalsePositive, Lineage, Plan, ReinforceConfig, Sources, reinforce};
+use crate::row::Row;
+use crate::standing::{Matched, Standing, mean_recall};
+use crate::subject::judge_rows;
+use crate::train::{TrainConfig, train};
+
+/// How the loop runs.
+///
+/// | name | default | purpose | range |
+/// |---|---|---|---|
+/// | `train` | see [`TrainConfig`] | how each guard is trained | |
+/// | `reinforce` | see [`ReinforceConfig`] | how false positives become rows | |
+/// | `n_rows` | 4790 | reinforced rows of the first round, the seed's number; each later round may add twice as many | 1 up |
+/// | `max_rounds` | 5 | rounds, at most | 0 up |
+/// | `max_fpr` | 0.005 | the FPR that the threshold keeps on held-back traffic | above 0, below 1 |
+/// | `matched_fpr` | 0.01 | where recall is compared from round to round | above 0, below 1 |
+/// | `least_gain` | 0.002 | a round that gains less recall than this is the last | |
+/// | `near_misses` | 0.02 | share of the mined traffic that counts as false positives, or nearly: the highest scores | 0 to 1 |
+#[derive(Debug, Clone)]
+pub struct ImproveConfig {
+    /// How each guard is trained.
+    pub train: TrainConfig,
+    /// How false positives become rows.
+    pub reinforce: ReinforceConfig,
+    /// Reinforced rows of the first round.
+    pub n_rows: usize,
+    /// Rounds, at most.
+    pub max_rounds: usize,
+    /// The FPR that the threshold keeps on held-back traffic.
+    pub max_fpr: f64,
+    /// Where recall is compared from round to round.
+    pub matched_fpr: f64,
+    /// A round that gains less recall than this is the last.
+    pub least_gain: f64,
+    /// Share of the mined traffic that counts as false positives, or nearly.
+    pub near_misses: f64,
+}
+
+impl Default for ImproveConfig {
+    fn default() -> Self {
+        ImproveConfig {
+            train: TrainConfig::default(),
+            reinforce: ReinforceConfig { originals: true, rest: 0.5, ..ReinforceConfig::default() },
+            n_rows: 4790,
+            max_rounds: 5,
+            max_fpr: 0.005,
+            matched_fpr: 0.01,
+            least_gain: 0.002,
+            near_misses: 0.02,
+        }
+    }
+}
+
+/// One round: how the guard was made and where it stands on the gate half.
+#[derive(Debug, Clone, Serialize)]
+pub struct Round {
+    /// 0 for the first guard, before any reinforcement.
+    pub number: usize,
+    /// Rows added in this round.
+    pub n_added: usize,
+    /// Rows that trained this round's guard.
+    pub n_trained: usize,
+    /// Mined prompts that the guard before this round flagged at its natural threshold.
+    pub n_false_positives: usize,
+    /// What was asked of reinforcement and what came of it.
+    pub plan: Option<Plan>,
+    /// Red flags of the trainer, in words.
+    pub warnings: Vec<String>,
+    /// The guard at its natural threshold, probability 0.5.
+    pub natural: Standing,
+    /// The guard at its calibrated threshold.
+    pub calibrated: Standing,
+    /// Recall at the matched FPR; nothing where the gate half is too small to see it.
+    pub matched: Option<Matched>,
+    /// The checks on the gate half.
+    pub gate: GateReport,
+    /// How long the round took, in seconds.
+    pub seconds: f64,
+}
+
+/// What came of the loop.
+#[derive(Debug)]
+pub struct Improved {
+    /// The guard of the best round.
+    pub guard: Guard,
+    /// Which round that is.
+    pub best: usize,
+    /// Every round.
+    pub rounds: Vec<Round>,
+    /// Why the loop ended, in words.
+    pub ended: String,
+    /// All reinforced rows up to the best round.
+    pub reinforced: Vec<Row>,
+    /// Where each of them came from.
+    pub lineage: Vec<Lineage>,
+    /// The false positives of the first guard on the mined traffic.
+    pub first_audit: Audit,
+    /// The false positives of the best guard on the mined traffic.
+    pub last_audit: Audit,
+    /// The checks on the holdout half, read once.
+    pub holdout: GateReport,
+    /// All figures on the holdout half, read once.
+    pub evaluation: Evaluation,
+    /// The first guard on the holdout half, for comparison.
+    pub first_on_holdout: Standing,
+    /// The best guard on the holdout half.
+    pub best_on_holdout: Standing,
+    /// Recall at the matched FPR on the holdout half: first guard, best guard.
+    pub matched_on_holdout: [Option<Matched>; 2],
+    /// Rows by what they were used for.
+    pub sizes: Vec<(&'static str, usize)>,
+    /// Rows refused, by input and reason.
+    pub refused: std::collections::BTreeMap<String, usize>,
+}
+
+/// Runs the loop.
+///
+/// # Errors
+/// [`crate::Error::Data`] where the inputs leave nothing to train, mine or measure on, or too little to set a threshold.
+pub fn improve(inputs: &Inputs, gates: &Gates, config: &ImproveConfig, progress: &dyn Progress) -> Result<Improved> {
+    let seed = config.train.seed;
+    let parts = inputs.divide(seed, progress)?;
+    for (reason, n) in &parts.refused {
+        progress.say(&format!("{n} rows refused, {reason}"));
+    }
+    let mut run = Run::new(&parts, gates, config, progress);
+    let started = Instant::now();
+    run.round(0, None, started)?;
+    let mut ended = format!("{} rounds were allowed", config.max_rounds);
+    for number in 1..=config.max_rounds {
+        let started = Instant::now();
+        let budget = config.n_rows << (number - 1).min(20);
+        let Some(plan) = run.reinforce(budget)? else {
+            ended = "no false positive is left to mine".to_string();
+            break;
+        };
+        run.round(number, Some(plan), started)?;
+        if run.rounds[number].gate.passed {
+            ended = format!("the gates passed in round {number}");
+            break;
+        }
+        if let (Some(now), Some(before)) = (run.figure(number), run.best_before(number))
+            && now - before < config.least_gain
+        {
+            let fpr = 100.0 * config.matched_fpr;
+            ended = format!("round {number} gained nothing: mean recall at {fpr} % FPR {now:.3}, {before:.3} before");
+            break;
+        }
+    }
+    run.finish(ended)
+}
+
+struct Run<'a> {
+    parts: &'a Parts<'a>,
+    gates: &'a Gates,
+    config: &'a ImproveConfig,
+    progress: &'a dyn Progress,
+    attacks: NearIndex,
+    measured: NearIndex,
+    rounds: Vec<Round>,
+    /// Natural and calibrated guard of each round.
+    guards: Vec<[Guard; 2]>,
+    reinforced: Vec<Row>,
+    lineage: Vec<Lineage>,
+    /// Reinforced rows at the end of each round.
+    n_reinforced: Vec<usize>,
+    /// Mined rows that are in training already.
+    used: Vec<bool>,
+    first_audit: Option<Audit>,
+    n_false_positives: usize,
+    first_on_gate: Vec<Verdict>,
+}
+
+impl<'a> Run<'a> {
+    fn new(parts: &'a Parts<'a>, gates: &'a Gates, config: &'a ImproveConfig, progress: &'a dyn Progress) -> Run<'a> {
+        let attacks: Vec<&str> = parts.fit.iter().chain(&parts.tune).filter(|r| r.is_attack()).map(|r| r.text.as_str()).collect();
+        let measured: Vec<&str> = [&parts.gate, &parts.holdout]
+            .iter()
+            .flat_map(|m| m.benign.iter().chain(&m.attacks).chain(&m.hard_negatives))
+            .map(|r| r.text.as_str())
+            .collect();
+        Run {
+            parts,
+            gates,
+            config,
+            progress,
+            attacks: NearIndex::new(&attacks, GroupConfig::default()),
+            measured: NearIndex::new(&measured, GroupConfig::default()),
+            rounds: Vec::new(),
+            guards: Vec::new(),
+            reinforced: Vec::new(),
+            lineage: Vec::new(),
+            n_reinforced: Vec::new(),
+            used: vec![false; parts.mine.len()],
+            first_audit: None,
+            n_false_positives: 0,
+            first_on_gate: Vec::new(),
+        }
+    }
+
+    /// Trains, calibrates and measures a guard on all rows so far.
+    fn round(&mut self, number: usize, plan: Option<Plan>, started: Instant) -> Result<()> {
+        let (parts, config) = (self.parts, self.config);
+        self.progress.say(&format!("round {number}"));
+        let n_before = self.n_reinforced.last().copied().unwrap_or(0);
+        let fit: Vec<&Row> = parts.fit.iter().copied().chain(&self.reinforced).collect();
+        // The first guard is the one that a team has before it thinks of benign traffic.
+        let held_back: &[&Row] = if number == 0 { &[] } else { &parts.tune_benign };
+        let tune: Vec<&Row> = parts.tune.iter().chain(held_back).copied().collect();
+        let trained = train(&fit, &tune, RulePack::embedded(), config.train, None, self.progress)?;
+        let attacks: Vec<&Row> = parts.tune.iter().filter(|r| r.is_attack()).copied().collect();
+        let target = CalibrateConfig { max_fpr: config.max_fpr, ..CalibrateConfig::default() };
+        let calibrated = calibrate(&trained.guard, &parts.threshold, &attacks, target)?.guard;
+        let on_gate = |guard: &Guard| Judged::new(guard, &parts.gate);
+        let (natural, tuned) = (on_gate(&trained.guard), on_gate(&calibrated));
+        if number == 0 {
+            self.first_on_gate = tuned.attacks.clone();
+        }
+        let gate = tuned.check(self.gates, &parts.gate, Some(&self.first_on_gate), config.train.seed);
+        let round = Round {
+            number,
+            n_added: self.reinforced.len() - n_before,
+            n_trained: fit.len(),
+            n_false_positives: self.n_false_positives,
+            plan,
+            warnings: trained.warnings,
+            natural: natural.standing(&parts.gate),
+            calibrated: tuned.standing(&parts.gate),
+            matched: natural.matched(&parts.gate, config.matched_fpr),
+            gate,
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        self.say(&round);
+        self.rounds.push(round);
+        self.guards.push([trained.guard, calibrated]);
+        self.n_reinforced.push(self.reinforced.len());
+        Ok(())
+    }
+
+    fn say(&self, round: &Round) {
+        let rate = |s: &Standing| s.false_positives.rate().unwrap_or(0.0) * 100.0;
+        let recall = round.matched.as_ref().and_then(|m| mean_recall(&m.recall));
+        let recall = recall.map_or("too few benign rows to see".to_string(), |r| format!("{r:.3}"));
+        self.progress.say(&format!(
+            "  {} rows added; FPR {:.2} % natural, {:.2} % calibrated; mean recall at {} % FPR {recall}; gates {}",
+            round.n_added,
+            rate(&round.natural),
+            rate(&round.calibrated),
+            100.0 * self.config.matched_fpr,
+            if round.gate.passed { "passed" } else { "not passed" }
+        ));
+    }
+
+    /// Audits the last guard on the mined traffic and adds reinforced rows; nothing where no false positive is left.
+    fn reinforce(&mut self, budget: usize) -> Result<Option<Plan>> {
+        let (parts, config) = (self.parts, self.config);
+        let [natural, _] = self.guards.last().expect("round 0 has run");
+        let found = self.mine(natural);
+        if self.first_audit.is_none() {
+            self.first_audit = Some(found.clone());
+        }
+        let false_positives = false_positives(&found);
+        if false_positives.is_empty() {
+            return Ok(None);
+        }
+        let hard_negatives: Vec<Row> =
+            if self.reinforced.is_empty() { parts.hard_negatives.iter().map(|r| (*r).clone()).collect() } else { Vec::new() };
+        let n_variations = config.reinforce.n_variations;
+        let n_false_positives = budget.saturating_sub(hard_negatives.len()).div_ceil(n_variations).max(1);
+        // Other false positives of the cluster are the nearest real neighbors there are.
+        let pool: Vec<&str> = false_positives.iter().map(|fp| fp.prompt.as_str()).collect();
+        let sources = Sources {
+            pool: &pool,
+            hard_negatives: &hard_negatives,
+            attacks: Some(&self.attacks),
+            measured: Some(&self.measured),
+        };
+        let seed = config.train.seed ^ self.rounds.len() as u64;
+        let settings = ReinforceConfig { n_false_positives, seed, ..config.reinforce.clone() };
+        let mut made = reinforce(&false_positives, sources, &settings)?;
+        made.rows.truncate(budget);
+        made.lineage.truncate(budget);
+        if made.rows.is_empty() {
+            return Ok(None);
+        }
+        let taken: std::collections::HashSet<&str> = made.rows.iter().map(|r| r.text.as_str()).collect();
+        for (used, row) in self.used.iter_mut().zip(&parts.mine) {
+            *used |= taken.contains(row.text.as_str());
+        }
+        let n_before = self.reinforced.len();
+        self.lineage.extend(made.lineage.into_iter().map(|l| Lineage { row: l.row + n_before, ..l }));
+        self.reinforced.extend(made.rows);
+        Ok(Some(made.plan))
+    }
+
+    /// The mined traffic as the guard sees it: what it flags, and where that is little, the highest scores below.
+    fn mine(&mut self, guard: &Guard) -> Audit {
+        let rows: Vec<&Row> = self.parts.mine.iter().zip(&self.used).filter(|x| !x.1).map(|x| *x.0).collect();
+        let mut verdicts = judge_rows(guard, &rows, self.progress);
+        self.n_false_positives = verdicts.iter().filter(|v| v.flagged).count();
+        let wanted = (self.config.near_misses * rows.len() as f64) as usize;
+        if self.n_false_positives < wanted {
+            let mut scores: Vec<f64> = verdicts.iter().map(|v| v.score.0).collect();
+            scores.sort_unstable_by(|a, b| b.total_cmp(a));
+            let cut = scores[wanted.min(scores.len() - 1)];
+            for verdict in verdicts.iter_mut().filter(|v| !v.flagged && v.score.0 > cut) {
+                near_miss(verdict);
+            }
+        }
+        audit(AuditInput { rows: &rows, languages: None, verdicts: &verdicts, guard: "improve" })
+    }
+
+    fn figure(&self, number: usize) -> Option<f64> {
+        mean_recall(&self.rounds[number].matched.as_ref()?.recall)
+    }
+
+    /// The best figure of the rounds before this one, from round 1 on: the first round is never the last for gaining little.
+    fn best_before(&self, number: usize) -> Option<f64> {
+        (1..number).filter_map(|n| self.figure(n)).max_by(f64::total_cmp)
+    }
+
+    fn finish(mut self, ended: String) -> Result<Improved> {
+        let passed = self.rounds.iter().position(|r| r.gate.passed);
+        let best = passed.unwrap_or_else(|| {
+            let figure = |n: &usize| self.figure(*n).unwrap_or(0.0);
+            (0..self.rounds.len()).max_by(|a, b| figure(a).total_cmp(&figure(b)).then(b.cmp(a))).unwrap_or(0)
+        });
+        let holdout = &self.parts.holdout;
+        let [first, chosen] = [&self.guards[0], &self.guards[best]].map(|g| g.clone());
+        self.reinforced.truncate(self.n_reinforced[best]);
+        self.lineage.truncate(self.n_reinforced[best]);
+        let verdicts = judge_rows(&chosen[1], &self.parts.mine, self.progress);
+        let mined: Vec<&Row> = self.parts.mine.clone();
+        let last_audit = audit(AuditInput { rows: &mined, languages: None, verdicts: &verdicts, guard: "improve" });
+        let first_audit = match self.first_audit.take() {
+            Some(found) => found,
+            None => self.mine(&first[0]),
+        };
+        let before = Judged::new(&first[1], holdout);
+        let after = Judged::new(&chosen[1], holdout);
+        let seed = self.config.train.seed;
+        Ok(Improved {
+            holdout: after.check(self.gates, holdout, Some(&before.attacks), seed),
+            evaluation: after.evaluate(holdout, seed),
+            first_on_holdout: before.standing(holdout),
+            best_on_holdout: after.standing(holdout),
+            matched_on_holdout: [&before, &after].map(|j| j.matched(holdout, self.config.matched_fpr)),
+            guard: chosen[1].clone(),
+            best,
+            ended,
+            first_audit,
+            last_audit,
+            sizes: sizes(self.parts),
+            refused: self.parts.refused.clone(),
+            rounds: self.rounds,
+            reinforced: self.reinforced,
+            lineage: self.lineage,
+        })
+    }
+}
+
+/// A prompt that the guard nearly flagged counts as a false positive of the classifier.
+fn near_miss(verdict: &mut Verdict) {
+    verdict.flagged = true;
+    verdict.layer = Some(Layer::L2);
+    let confidence = verdict.score.0;
+    verdict.threats.push(Threat { rule_id: "l2.near_miss".into(), severity: Severity::Info, confidence, layer: Layer::L2 });
+}
+
+/// The false positives of an audit, as reinforcement takes them.
+pub fn false_positives(found: &Audit) -> Vec<FalsePositive> {
+    let cluster = |index: Option<usize>| index.and_then(|i| found.clusters.get(i)).map_or("", |c| c.phrase.as_str());
+    found
+        .fp_details
+        .iter()
+        .map(|fp| FalsePositive {
+            id: fp.id.clone(),
+            prompt: fp.prompt.clone(),
+            category: fp.category.clone(),
+            cluster: cluster(fp.cluster).to_string(),
+            score: fp.score.unwrap_or(1.0),
+        })
+        .collect()
+}
+
+fn sizes(parts: &Parts<'_>) -> Vec<(&'static str, usize)> {
+    vec![
+        ("train the first guard", parts.fit.len()),
+        ("labelled, held back to stop training and to calibrate", parts.tune.len()),
+        ("benign, mined for false positives", parts.mine.len()),
+        ("benign, held back to stop training", parts.tune_benign.len()),
+        ("benign, held back to set the threshold", parts.threshold.len()),
+        ("benign of the gate half", parts.gate.benign.len()),
+        ("attack file of the gate half", parts.gate.attacks.len()),
+        ("hard negatives of the gate half", parts.gate.hard_negatives.len()),
+        ("benign of the holdout half", parts.holdout.benign.len()),
+        ("attack file of the holdout half", parts.holdout.attacks.len()),
+        ("hard negatives of the holdout half", parts.holdout.hard_negatives.len()),
+    ]
+}

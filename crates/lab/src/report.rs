@@ -1,0 +1,213 @@
+//! The report of a run of the loop, as Markdown: the verdict first, then round by round, then what it rests on.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::gate::gate_markdown;
+use crate::improve::{Improved, Round};
+use crate::standing::{Matched, Standing, mean_recall};
+use crate::stats::Count;
+
+/// Writes the report.
+pub fn report_markdown(run: &Improved, command: &str) -> String {
+    let mut out = String::new();
+    verdict(&mut out, run);
+    rounds(&mut out, run);
+    for pair in run.rounds.windows(2) {
+        one_round(&mut out, &pair[0], &pair[1]);
+    }
+    holdout(&mut out, run);
+    clusters(&mut out, run);
+    ground(&mut out, run, command);
+    out
+}
+
+fn percent(count: &Count) -> String {
+    count.rate().map_or("-".to_string(), |r| format!("{:.2} % ({}/{})", 100.0 * r, count.hits, count.n))
+}
+
+fn change(before: &Count, after: &Count) -> String {
+    match (before.rate(), after.rate()) {
+        (Some(a), Some(b)) => format!("{:+.2}", 100.0 * (b - a)),
+        _ => "-".to_string(),
+    }
+}
+
+fn mean(recall: &BTreeMap<String, Count>) -> String {
+    mean_recall(recall).map_or("-".to_string(), |r| format!("{r:.3}"))
+}
+
+fn matched_mean(matched: &Option<Matched>) -> String {
+    matched.as_ref().map_or("too few benign rows".to_string(), |m| mean(&m.recall))
+}
+
+fn verdict(out: &mut String, run: &Improved) {
+    let word = if run.holdout.passed { "passes" } else { "does not pass" };
+    let _ = writeln!(out, "# Levelhead: the guard {word} its gates\n");
+    let [first, best] = [&run.first_on_holdout, &run.best_on_holdout];
+    let natural = &run.rounds[0].natural.false_positives;
+    let _ = writeln!(
+        out,
+        "The first guard flagged {} of the benign prompts of the gate at its natural threshold. After {} the guard flags {} on \
+         the holdout, which was read once.\n",
+        percent(natural),
+        if run.best == 1 { "1 round".to_string() } else { format!("{} rounds", run.best) },
+        percent(&best.false_positives)
+    );
+    let fpr = run.rounds[0].matched.as_ref().map_or(1.0, |m| 100.0 * m.fpr);
+    let _ = writeln!(out, "| on the holdout | first guard | this guard |\n|---|---:|---:|");
+    let [matched_first, matched_best] = &run.matched_on_holdout;
+    let _ = writeln!(
+        out,
+        "| **mean recall over sources at {fpr} % FPR** | {} | **{}** |",
+        matched_mean(matched_first),
+        matched_mean(matched_best)
+    );
+    let _ = writeln!(
+        out,
+        "| FPR at the calibrated threshold | {} | {} |",
+        percent(&first.false_positives),
+        percent(&best.false_positives)
+    );
+    let _ = writeln!(out, "| mean recall at the calibrated threshold | {} | {} |\n", mean(&first.recall), mean(&best.recall));
+    let _ = writeln!(out, "The loop ended because {}. The guard is that of round {}.\n", run.ended, run.best);
+    let _ = writeln!(out, "## Gates on the holdout\n\n{}", gate_markdown(&run.holdout));
+}
+
+fn rounds(out: &mut String, run: &Improved) {
+    let _ = writeln!(out, "## Rounds, on the gate half\n");
+    let _ = writeln!(
+        out,
+        "| round | rows added | rows in training | FPR, natural | recall, natural | FPR, calibrated | recall, calibrated | recall \
+         at matched FPR | gates | seconds |\n|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|"
+    );
+    for r in &run.rounds {
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} |",
+            r.number,
+            r.n_added,
+            r.n_trained,
+            percent(&r.natural.false_positives),
+            mean(&r.natural.recall),
+            percent(&r.calibrated.false_positives),
+            mean(&r.calibrated.recall),
+            matched_mean(&r.matched),
+            if r.gate.passed { "passed" } else { "not passed" },
+            r.seconds
+        );
+    }
+    let _ = writeln!(
+        out,
+        "\nRecall is the mean over attack sources, each counting the same; plain harmful requests are left out. \"Natural\" is \
+         probability 0.5; \"calibrated\" is the threshold set on held-back benign traffic; the matched FPR is taken on the \
+         gate's own benign rows.\n"
+    );
+}
+
+fn one_round(out: &mut String, before: &Round, after: &Round) {
+    let _ = writeln!(out, "### Round {}\n", after.number);
+    let _ = writeln!(
+        out,
+        "The guard of round {} flagged {} of the mined prompts. {} rows were added.",
+        before.number, after.n_false_positives, after.n_added
+    );
+    if let Some(plan) = &after.plan {
+        let made: Vec<String> = plan.strategies.iter().map(|(name, n)| format!("{n} {name}")).collect();
+        let _ = writeln!(out, "They are: {}.", made.join(", "));
+        let left: Vec<String> = plan.left_out.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+        if !left.is_empty() {
+            let _ = writeln!(out, "Candidates left out: {}.", left.join(", "));
+        }
+        for shortage in &plan.shortages {
+            let _ = writeln!(out, "Short: {shortage}.");
+        }
+    }
+    for warning in &after.warnings {
+        let _ = writeln!(out, "Warning: {warning}.");
+    }
+    let (a, b) = (mean_recall(&before.natural.recall), mean_recall(&after.natural.recall));
+    if let (Some(a), Some(b)) = (a, b)
+        && b < a
+    {
+        let _ = writeln!(
+            out,
+            "\n**Recall at the natural threshold fell from {a:.3} to {b:.3}.** The falling FPR alone proves nothing; what counts \
+             is recall at a matched FPR, {} before and {} after.",
+            matched_mean(&before.matched),
+            matched_mean(&after.matched)
+        );
+    }
+    let _ = writeln!(out, "\n| FPR at the natural threshold | before | after | points |\n|---|---:|---:|---:|");
+    for_both(out, &before.natural.by_category, &after.natural.by_category);
+    if let (Some(a), Some(b)) = (&before.matched, &after.matched) {
+        let _ = writeln!(out, "\n| recall at {} % FPR | before | after | points |\n|---|---:|---:|---:|", 100.0 * a.fpr);
+        for_both(out, &a.recall, &b.recall);
+        if !a.over_defense.is_empty() {
+            let _ = writeln!(
+                out,
+                "\n| benign rows of the attack file flagged at {} % FPR | before | after | points |\n|---|---:|---:|---:|",
+                100.0 * a.fpr
+            );
+            for_both(out, &a.over_defense, &b.over_defense);
+        }
+    }
+    out.push('\n');
+}
+
+fn for_both(out: &mut String, before: &BTreeMap<String, Count>, after: &BTreeMap<String, Count>) {
+    for (name, b) in after {
+        let a = before.get(name).copied().unwrap_or_default();
+        let _ = writeln!(out, "| {name} | {} | {} | {} |", percent(&a), percent(b), change(&a, b));
+    }
+}
+
+fn holdout(out: &mut String, run: &Improved) {
+    let _ = writeln!(out, "## The holdout, by slice\n");
+    let [first, best]: [&Standing; 2] = [&run.first_on_holdout, &run.best_on_holdout];
+    let _ = writeln!(out, "Both guards at their calibrated thresholds.\n");
+    let _ = writeln!(out, "| FPR | first guard | this guard | points |\n|---|---:|---:|---:|");
+    for_both(out, &first.by_category, &best.by_category);
+    let _ = writeln!(out, "\n| recall | first guard | this guard | points |\n|---|---:|---:|---:|");
+    for_both(out, &first.recall, &best.recall);
+    let _ = writeln!(out, "\n{}", crate::evaluation_text::evaluation_markdown(&run.evaluation));
+}
+
+fn clusters(out: &mut String, run: &Improved) {
+    for (title, found) in [("What set the first guard off", &run.first_audit), ("What still fires", &run.last_audit)] {
+        let _ = writeln!(
+            out,
+            "## {title}\n\n{} of {} mined prompts. The ten largest clusters of like false positives:\n",
+            found.false_positives, found.total
+        );
+        let _ = writeln!(out, "| phrase | prompts | distinct | example |\n|---|---:|---:|---|");
+        for cluster in found.clusters.iter().take(10) {
+            let example = cluster.examples.first().map_or(String::new(), |e| shorten(e));
+            let _ = writeln!(out, "| {} | {} | {} | {example} |", shorten(&cluster.phrase), cluster.entries, cluster.distinct);
+        }
+        out.push('\n');
+    }
+}
+
+/// One line of a table: shortened, without characters that would end the cell.
+fn shorten(text: &str) -> String {
+    let flat: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let short: String = flat.chars().take(80).collect();
+    let dots = if short.len() < flat.len() { "…" } else { "" };
+    format!("{}{dots}", short.replace('\\', "\\\\").replace('|', "\\|").replace('`', "\\`").replace('<', "&lt;"))
+}
+
+fn ground(out: &mut String, run: &Improved, command: &str) {
+    let _ = writeln!(out, "## What this rests on\n\n```\n{command}\n```\n\n| rows | used to |\n|---:|---|");
+    for (what, n) in &run.sizes {
+        let _ = writeln!(out, "| {n} | {what} |");
+    }
+    let _ = writeln!(out, "\nParts are divided by near-duplicate group. Rows refused:\n");
+    if run.refused.is_empty() {
+        let _ = writeln!(out, "- none");
+    }
+    for (reason, n) in &run.refused {
+        let _ = writeln!(out, "- {n} rows, {reason}");
+    }
+    let _ = writeln!(out, "\nThreshold: {}.", run.guard.provenance.threshold);
+}

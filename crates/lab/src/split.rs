@@ -1,0 +1,28 @@
+//! Splits that keep a group together: near-duplicates, variations of one prompt, fillings of one frame.
+
+use crate::random::{Random, mix};
+
+/// Which rows of a dataset go to a part, by group: about `share` of the groups, the same for the same seed.
+///
+/// `groups` gives the group of each row. `purpose` names the split, so that two splits of the same rows are independent.
+pub fn part(groups: &[u32], share: f64, seed: u64, purpose: &str) -> Vec<bool> {
+    let salt = Random::new(seed, purpose).next_u64();
+    // The upper 53 bits as a number from 0 to below 1.
+    groups.iter().map(|g| ((mix(salt ^ u64::from(*g)) >> 11) as f64 / (1u64 << 53) as f64) < share).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_never_divided_and_the_share_is_kept() {
+        let groups: Vec<u32> = (0..30_000).map(|i| i / 3).collect();
+        let inside = part(&groups, 0.2, 42, "tune");
+        assert!(inside.chunks(3).all(|g| g[0] == g[1] && g[1] == g[2]));
+        let n = inside.iter().filter(|x| **x).count();
+        assert!((5_600..6_400).contains(&n), "{n}");
+        assert_eq!(part(&groups, 0.2, 42, "tune"), inside);
+        assert_ne!(part(&groups, 0.2, 42, "holdout"), inside);
+    }
+}
