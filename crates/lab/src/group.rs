@@ -63,17 +63,32 @@ pub fn group(texts: &[&str], config: GroupConfig, progress: &dyn Progress) -> Gr
     let banded = Banded::new(texts, config, progress);
     progress.end();
     progress.begin("near-duplicates", banded.minhash.n_bands() as u64);
-    let mut groups: Vec<u32> = (0..banded.distinct.len() as u32).collect();
+    let n_sets = banded.distinct.len();
+    let mut groups: Vec<u32> = (0..n_sets as u32).collect();
+    let mut crowded = vec![false; n_sets];
     for band in 0..banded.minhash.n_bands() {
-        let joins: Vec<(u32, u32)> = banded
-            .table(band)
-            .par_chunk_by(|a, b| a >> 32 == b >> 32)
-            .filter(|bucket| bucket.len() > 1)
-            .flat_map_iter(|bucket| banded.joins(bucket, &groups, config))
-            .collect();
+        let table = banded.table(band);
+        let buckets = table.chunk_by(|a, b| a >> 32 == b >> 32);
+        for entry in buckets.filter(|bucket| bucket.len() > config.n_neighbors).flatten() {
+            crowded[*entry as u32 as usize] = true;
+        }
+        let joins = banded.joins(&table, usize::MAX, &groups, config);
         join(&mut groups, &joins);
         progress.advance(1);
     }
+    let n0 = COMPARED.load(std::sync::atomic::Ordering::Relaxed);
+    let t0 = std::time::Instant::now();
+    let nc = crowded.iter().filter(|c| **c).count();
+    for part in 0..8 {
+        let mut table = Vec::new();
+        for (set, _) in (0..).zip(&crowded).filter(|(_, crowded)| **crowded) {
+            table.extend(banded.set(set).iter().filter(|s| **s >> 29 == part).map(|s| u64::from(*s) << 32 | u64::from(set)));
+        }
+        table.par_sort_unstable();
+        let joins = banded.joins(&table, config.n_neighbors, &groups, config);
+        join(&mut groups, &joins);
+    }
+    eprintln!("crowded {nc} {:?} {}", t0.elapsed(), COMPARED.load(std::sync::atomic::Ordering::Relaxed)-n0);
     progress.end();
     let mut smallest = vec![u32::MAX; groups.len()];
     for (first, group) in banded.distinct.iter().zip(&groups) {
@@ -147,7 +162,14 @@ impl Banded {
         table
     }
 
-    fn joins(&self, bucket: &[u64], groups: &[u32], config: GroupConfig) -> Vec<(u32, u32)> {
+    fn joins(&self, table: &[u64], max: usize, groups: &[u32], config: GroupConfig) -> Vec<(u32, u32)> {
+        table
+            .par_chunk_by(|a, b| a >> 32 == b >> 32)
+            .filter(|bucket| bucket.len() > 1 && bucket.len() <= max)
+            .flat_map_iter(|bucket| self.joins1(bucket, groups, config))
+            .collect()
+    }
+    fn joins1(&self, bucket: &[u64], groups: &[u32], config: GroupConfig) -> Vec<(u32, u32)> {
         let mut joins = Vec::new();
         let mut group_of: Vec<u32> = bucket.iter().map(|entry| groups[*entry as u32 as usize]).collect();
         for i in 1..bucket.len() {

@@ -17,7 +17,7 @@ use crate::group::{GroupConfig, NearIndex};
 use crate::judged::Judged;
 use crate::parts::{Inputs, Parts};
 use crate::progress::Progress;
-use crate::reinforce::{FalsePositive, Lineage, Plan, ReinforceConfig, Sources, reinforce};
+use crate::reinforce::{Candidate, Lineage, Plan, ReinforceConfig, Sources, reinforce};
 use crate::row::Row;
 use crate::standing::{Matched, Standing, mean_recall};
 use crate::subject::judge_rows;
@@ -235,7 +235,7 @@ impl<'a> Run<'a> {
         if number == 0 {
             self.first_on_gate = tuned.attacks.clone();
         }
-        let gate = tuned.check(self.gates, &parts.gate, Some(&self.first_on_gate), config.train.seed);
+        let gate = tuned.check(self.gates, &parts.gate, Some(&self.first_on_gate));
         let round = Round {
             number,
             n_added: self.reinforced.len() - n_before,
@@ -273,8 +273,8 @@ impl<'a> Run<'a> {
     /// Audits the last guard on the mined traffic and adds reinforced rows; nothing where no false positive is left.
     fn reinforce(&mut self, budget: usize) -> Result<Option<Plan>> {
         let (parts, config) = (self.parts, self.config);
-        let [natural, _] = self.guards.last().expect("round 0 has run");
-        let found = self.mine(natural);
+        let (found, n_false_positives) = self.mine(&self.guards.last().expect("round 0 has run")[0]);
+        self.n_false_positives = n_false_positives;
         if self.first_audit.is_none() {
             self.first_audit = Some(found.clone());
         }
@@ -312,13 +312,14 @@ impl<'a> Run<'a> {
         Ok(Some(made.plan))
     }
 
-    /// The mined traffic as the guard sees it: what it flags, and where that is little, the highest scores below.
-    fn mine(&mut self, guard: &Guard) -> Audit {
+    /// The mined traffic as the guard sees it: what it flags, with how many that are, and where they are few, the highest
+    /// scores below.
+    fn mine(&self, guard: &Guard) -> (Audit, usize) {
         let rows: Vec<&Row> = self.parts.mine.iter().zip(&self.used).filter(|x| !x.1).map(|x| *x.0).collect();
         let mut verdicts = judge_rows(guard, &rows, self.progress);
-        self.n_false_positives = verdicts.iter().filter(|v| v.flagged).count();
+        let n_false_positives = verdicts.iter().filter(|v| v.flagged).count();
         let wanted = (self.config.near_misses * rows.len() as f64) as usize;
-        if self.n_false_positives < wanted {
+        if n_false_positives < wanted {
             let mut scores: Vec<f64> = verdicts.iter().map(|v| v.score.0).collect();
             scores.sort_unstable_by(|a, b| b.total_cmp(a));
             let cut = scores[wanted.min(scores.len() - 1)];
@@ -326,7 +327,7 @@ impl<'a> Run<'a> {
                 near_miss(verdict);
             }
         }
-        audit(AuditInput { rows: &rows, languages: None, verdicts: &verdicts, guard: "improve" })
+        (audit_mined(&rows, &verdicts), n_false_positives)
     }
 
     fn figure(&self, number: usize) -> Option<f64> {
@@ -349,17 +350,16 @@ impl<'a> Run<'a> {
         self.reinforced.truncate(self.n_reinforced[best]);
         self.lineage.truncate(self.n_reinforced[best]);
         let verdicts = judge_rows(&chosen[1], &self.parts.mine, self.progress);
-        let mined: Vec<&Row> = self.parts.mine.clone();
-        let last_audit = audit(AuditInput { rows: &mined, languages: None, verdicts: &verdicts, guard: "improve" });
+        let last_audit = audit_mined(&self.parts.mine, &verdicts);
         let first_audit = match self.first_audit.take() {
             Some(found) => found,
-            None => self.mine(&first[0]),
+            None => self.mine(&first[0]).0,
         };
         let before = Judged::new(&first[1], holdout);
         let after = Judged::new(&chosen[1], holdout);
         let seed = self.config.train.seed;
         Ok(Improved {
-            holdout: after.check(self.gates, holdout, Some(&before.attacks), seed),
+            holdout: after.check(self.gates, holdout, Some(&before.attacks)),
             evaluation: after.evaluate(holdout, seed),
             first_on_holdout: before.standing(holdout),
             best_on_holdout: after.standing(holdout),
@@ -378,6 +378,11 @@ impl<'a> Run<'a> {
     }
 }
 
+fn audit_mined(rows: &[&Row], verdicts: &[Verdict]) -> Audit {
+    let rows: Vec<Row> = rows.iter().map(|row| (*row).clone()).collect();
+    audit(AuditInput { rows: &rows, languages: None, verdicts, guard: "improve" })
+}
+
 /// A prompt that the guard nearly flagged counts as a false positive of the classifier.
 fn near_miss(verdict: &mut Verdict) {
     verdict.flagged = true;
@@ -387,13 +392,14 @@ fn near_miss(verdict: &mut Verdict) {
 }
 
 /// The false positives of an audit, as reinforcement takes them.
-pub fn false_positives(found: &Audit) -> Vec<FalsePositive> {
-    let cluster = |index: Option<usize>| index.and_then(|i| found.clusters.get(i)).map_or("", |c| c.phrase.as_str());
+pub fn false_positives(found: &Audit) -> Vec<Candidate> {
+    // Only a phrase can be looked for in a pool; the other kinds of cluster still spread the choice.
+    let cluster = |index: usize| found.clusters.get(index).map_or("", |c| c.phrase.as_str());
     found
         .fp_details
         .iter()
-        .map(|fp| FalsePositive {
-            id: fp.id.clone(),
+        .map(|fp| Candidate {
+            id: fp.id.to_string(),
             prompt: fp.prompt.clone(),
             category: fp.category.clone(),
             cluster: cluster(fp.cluster).to_string(),

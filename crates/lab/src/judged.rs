@@ -45,25 +45,30 @@ impl Judged {
     /// The release checks. `old` are another guard's verdicts on the attack file, for regressions.
     ///
     /// Benign rows of the attack file are no traffic: they are reported as over-defense and count in no check.
-    pub fn check(&self, gates: &Gates, half: &Half<'_>, old: Option<&[Verdict]>, seed: u64) -> GateReport {
+    pub fn check(&self, gates: &Gates, half: &Half<'_>, old: Option<&[Verdict]>) -> GateReport {
         let attacks: Vec<usize> = (0..half.attacks.len()).filter(|i| half.attacks[*i].is_attack()).collect();
         let join = |benign: &[Verdict], of_attacks: &[Verdict], hard: &[Verdict]| -> Vec<Verdict> {
             benign.iter().chain(attacks.iter().map(|i| &of_attacks[*i])).chain(hard).cloned().collect()
         };
-        let rows: Vec<&Row> =
-            half.benign.iter().chain(attacks.iter().map(|i| &half.attacks[*i])).chain(&half.hard_negatives).copied().collect();
+        let of_attacks = attacks.iter().map(|i| &half.attacks[*i]);
+        let rows = owned(half.benign.iter().chain(of_attacks).chain(&half.hard_negatives));
         let attack_groups = attacks.iter().map(|i| &half.attack_groups[*i]);
         let groups: Vec<u32> = half.benign_groups.iter().chain(attack_groups).chain(&half.hard_negative_groups).copied().collect();
         let verdicts = join(&self.benign, &self.attacks, &self.hard_negatives);
         let old = old.map(|old| join(&self.benign, old, &self.hard_negatives));
         let measured = Measured { rows: &rows, verdicts: &verdicts, groups: &groups };
-        gates.check(&GateData { measured, old: old.as_deref(), seed })
+        gates.check(&GateData { measured, old_verdicts: old.as_deref() })
     }
 
     /// All figures on the attack file, with the FPR matched on the half's benign prompts.
     pub fn evaluate(&self, half: &Half<'_>, seed: u64) -> Evaluation {
-        let data = Measured { rows: &half.attacks, verdicts: &self.attacks, groups: &half.attack_groups };
-        let benign = Measured { rows: &half.benign, verdicts: &self.benign, groups: &half.benign_groups };
+        let (attack_rows, benign_rows) = (owned(&half.attacks), owned(&half.benign));
+        let data = Measured { rows: &attack_rows, verdicts: &self.attacks, groups: &half.attack_groups };
+        let benign = Measured { rows: &benign_rows, verdicts: &self.benign, groups: &half.benign_groups };
         evaluate(data, Some(benign), seed)
     }
+}
+
+fn owned<'a, 'b: 'a>(rows: impl IntoIterator<Item = &'a &'b Row>) -> Vec<Row> {
+    rows.into_iter().map(|row| (*row).clone()).collect()
 }

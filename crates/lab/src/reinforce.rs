@@ -58,9 +58,9 @@ impl Default for ReinforceConfig {
     }
 }
 
-/// A benign prompt that a guard flagged.
+/// A benign prompt that a guard flagged, as reinforcement takes it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FalsePositive {
+pub struct Candidate {
     /// What the audit calls it.
     pub id: String,
     /// The prompt.
@@ -131,7 +131,7 @@ pub struct Plan {
 ///
 /// # Errors
 /// [`Error::Setting`] for counts of 0 or shares that cannot be used; [`Error::Data`] where there are no false positives.
-pub fn reinforce(false_positives: &[FalsePositive], sources: Sources<'_>, config: &ReinforceConfig) -> Result<Reinforced> {
+pub fn reinforce(false_positives: &[Candidate], sources: Sources<'_>, config: &ReinforceConfig) -> Result<Reinforced> {
     check(config)?;
     let candidates = distinct(false_positives);
     if candidates.is_empty() {
@@ -192,14 +192,14 @@ fn key(text: &str) -> String {
     normalize(text).as_str().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn distinct(false_positives: &[FalsePositive]) -> Vec<&FalsePositive> {
+fn distinct(false_positives: &[Candidate]) -> Vec<&Candidate> {
     let mut seen = HashSet::new();
     false_positives.iter().filter(|fp| seen.insert(key(&fp.prompt))).collect()
 }
 
 /// Fills each category's quota, cluster after cluster in turn, so that no large cluster takes it all.
-fn choose<'a>(candidates: &[&'a FalsePositive], config: &ReinforceConfig, plan: &mut Plan) -> Vec<&'a FalsePositive> {
-    let mut by_category: BTreeMap<&str, Vec<&FalsePositive>> = BTreeMap::new();
+fn choose<'a>(candidates: &[&'a Candidate], config: &ReinforceConfig, plan: &mut Plan) -> Vec<&'a Candidate> {
+    let mut by_category: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
     for fp in candidates {
         by_category.entry(&fp.category).or_default().push(fp);
     }
@@ -217,7 +217,7 @@ fn choose<'a>(candidates: &[&'a FalsePositive], config: &ReinforceConfig, plan: 
     chosen
 }
 
-fn quotas(by_category: &BTreeMap<&str, Vec<&FalsePositive>>, config: &ReinforceConfig) -> BTreeMap<String, usize> {
+fn quotas(by_category: &BTreeMap<&str, Vec<&Candidate>>, config: &ReinforceConfig) -> BTreeMap<String, usize> {
     let total: f64 = config.priorities.values().sum();
     let n_all: usize = by_category.values().map(Vec::len).sum();
     let mut shares: BTreeMap<String, f64> = BTreeMap::new();
@@ -242,14 +242,14 @@ fn quotas(by_category: &BTreeMap<&str, Vec<&FalsePositive>>, config: &ReinforceC
 }
 
 /// `n` of the false positives, taken from the clusters in turn; a cluster's turns grow with the square root of its size.
-fn spread<'a>(available: &[&'a FalsePositive], n: usize, seed: u64) -> Vec<&'a FalsePositive> {
-    let mut clusters: BTreeMap<&str, Vec<&FalsePositive>> = BTreeMap::new();
+fn spread<'a>(available: &[&'a Candidate], n: usize, seed: u64) -> Vec<&'a Candidate> {
+    let mut clusters: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
     for fp in available {
         clusters.entry(&fp.cluster).or_default().push(fp);
     }
     let mut random = Random::new(seed, "choice of false positives");
     // The k-th of a cluster of size s stands at (k + u) / sqrt(s): sorting by it deals the turns out.
-    let mut order: Vec<(f64, &FalsePositive)> = Vec::new();
+    let mut order: Vec<(f64, &Candidate)> = Vec::new();
     for list in clusters.values_mut() {
         random.shuffle(list);
         let root = (list.len() as f64).sqrt();
@@ -269,7 +269,7 @@ struct Neighbors<'a> {
 const MOST_CANDIDATES: usize = 400;
 
 impl<'a> Neighbors<'a> {
-    fn new(chosen: &[&FalsePositive], pool: &'a [&'a str]) -> Neighbors<'a> {
+    fn new(chosen: &[&Candidate], pool: &'a [&'a str]) -> Neighbors<'a> {
         let phrases: HashSet<&str> = chosen.iter().map(|fp| fp.cluster.as_str()).filter(|p| !p.is_empty()).collect();
         let longest = phrases.iter().map(|p| p.split(' ').count()).max().unwrap_or(0);
         let mut by_phrase: HashMap<&str, Vec<(&'a str, HashSet<u64>)>> = HashMap::new();
@@ -345,7 +345,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Whether the text became a row.
-    fn add(&mut self, fp: &FalsePositive, text: &str, strategy: &str) -> bool {
+    fn add(&mut self, fp: &Candidate, text: &str, strategy: &str) -> bool {
         let reason = if text.trim().is_empty() {
             "empty"
         } else if self.seen.contains(&key(text)) {
@@ -363,7 +363,7 @@ impl<'a> Writer<'a> {
         false
     }
 
-    fn push(&mut self, fp: &FalsePositive, text: &str, strategy: &str) {
+    fn push(&mut self, fp: &Candidate, text: &str, strategy: &str) {
         let mut row = Row::new(text, Label::Benign);
         row.category = handoff_category(&fp.category).into();
         row.confidence = 0.95;
@@ -414,8 +414,8 @@ mod tests {
     use super::*;
     use crate::group::GroupConfig;
 
-    fn fp(i: usize, category: &str, cluster: &str) -> FalsePositive {
-        FalsePositive {
+    fn fp(i: usize, category: &str, cluster: &str) -> Candidate {
+        Candidate {
             id: i.to_string(),
             prompt: format!("How do I rotate the {cluster} number {i} of my own server safely?"),
             category: category.to_string(),
@@ -424,8 +424,8 @@ mod tests {
         }
     }
 
-    fn many() -> Vec<FalsePositive> {
-        let mut all: Vec<FalsePositive> = (0..300).map(|i| fp(i, "programming", if i < 250 { "password" } else { "secret" })).collect();
+    fn many() -> Vec<Candidate> {
+        let mut all: Vec<Candidate> = (0..300).map(|i| fp(i, "programming", if i < 250 { "password" } else { "secret" })).collect();
         all.extend((300..320).map(|i| fp(i, "education", "rules")));
         all
     }
@@ -462,7 +462,7 @@ mod tests {
     #[test]
     fn a_small_cluster_is_not_drowned_by_a_large_one() {
         let all = many();
-        let list: Vec<&FalsePositive> = all.iter().filter(|f| f.category == "programming").collect();
+        let list: Vec<&Candidate> = all.iter().filter(|f| f.category == "programming").collect();
         let taken = spread(&list, 40, 1);
         let small = taken.iter().filter(|f| f.cluster == "secret").count();
         // Proportional sampling would give 7 of 40; sqrt(50) against sqrt(250) gives 12.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::gate::gate_markdown;
+use crate::gate_text::gate_markdown;
 use crate::improve::{Improved, Round};
 use crate::standing::{Matched, Standing, mean_recall};
 use crate::stats::Count;
@@ -182,7 +182,8 @@ fn clusters(out: &mut String, run: &Improved) {
         );
         let _ = writeln!(out, "| phrase | prompts | distinct | example |\n|---|---:|---:|---|");
         for cluster in found.clusters.iter().take(10) {
-            let example = cluster.examples.first().map_or(String::new(), |e| shorten(e));
+            let example = cluster.examples.first().and_then(|id| found.fp_details.iter().find(|fp| fp.id == *id));
+            let example = example.map_or(String::new(), |fp| shorten(&fp.prompt));
             let _ = writeln!(out, "| {} | {} | {} | {example} |", shorten(&cluster.phrase), cluster.entries, cluster.distinct);
         }
         out.push('\n');

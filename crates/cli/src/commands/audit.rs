@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use levelhead_lab::audit::{Audit, AuditInput, audit, read_audit};
+use levelhead_lab::audit::{Audit, AuditInput, audit};
+use levelhead_lab::audit_file::read_audit;
 use levelhead_lab::audit_report::audit_markdown;
 use levelhead_lab::output::{Output, write_file};
-use levelhead_lab::row::Row;
 use levelhead_lab::subject::Subject;
 
 use crate::args::AuditArgs;
@@ -39,8 +39,7 @@ fn judge(guard: &str, benign: &Path, args: &AuditArgs, terminal: &Terminal) -> R
     let subject = Subject::open(guard)?;
     let data = read_one(benign, false, &args.reading, terminal)?;
     let verdicts = subject.judge(&data.rows, terminal)?;
-    let rows: Vec<&Row> = data.rows.iter().collect();
     let has_languages = data.extra.iter().any(|c| c == "lang");
-    let languages = has_languages.then(|| rows.iter().map(|r| data.extra(r, "lang").unwrap_or("")).collect());
-    Ok(audit(AuditInput { rows: &rows, languages, verdicts: &verdicts, guard: subject.name() }))
+    let languages = has_languages.then(|| data.rows.iter().map(|r| data.extra(r, "lang").unwrap_or("")).collect());
+    Ok(audit(AuditInput { rows: &data.rows, languages, verdicts: &verdicts, guard: subject.name() }))
 }

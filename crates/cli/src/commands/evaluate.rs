@@ -39,7 +39,7 @@ pub fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<ExitCode> {
 
 /// Rows with verdicts and groups.
 pub struct Judged<'a> {
-    rows: Vec<&'a Row>,
+    rows: &'a [Row],
     verdicts: Vec<Verdict>,
     groups: Vec<u32>,
 }
@@ -51,12 +51,12 @@ impl<'a> Judged<'a> {
         Ok(Judged {
             verdicts: subject.judge(rows, terminal)?,
             groups: group(&texts, GroupConfig::default(), terminal).ids,
-            rows: rows.iter().collect(),
+            rows,
         })
     }
 
     /// The three as the measures take them.
     pub fn measured(&self) -> Measured<'_> {
-        Measured { rows: &self.rows, verdicts: &self.verdicts, groups: &self.groups }
+        Measured { rows: self.rows, verdicts: &self.verdicts, groups: &self.groups }
     }
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use levelhead_lab::gate::{GateData, GateReport, Gates, gate_rows};
+use levelhead_lab::gate::{GateData, GateReport, Gates, Outcome};
+use levelhead_lab::gate_text::{GATE_COLUMNS, gate_rows};
 use levelhead_lab::output::write_file;
 use levelhead_lab::row::Row;
 use levelhead_lab::subject::Subject;
@@ -33,7 +34,7 @@ pub fn run(args: &GateArgs, terminal: &Terminal) -> Result<ExitCode> {
     });
     let judged = Judged::new(&subject, &rows, terminal)?;
     let old = old.map(|old| old.judge(&rows, terminal)).transpose()?;
-    let report = gates.check(&GateData { measured: judged.measured(), old: old.as_deref(), seed: args.seed });
+    let report = gates.check(&GateData { measured: judged.measured(), old_verdicts: old.as_deref() });
     let json = serde_json::to_string_pretty(&report)?;
     if let Some(path) = &args.output {
         write_file(path, json.as_bytes(), args.force)?;
@@ -51,8 +52,10 @@ pub fn gates(path: Option<&Path>) -> Result<Gates> {
 
 /// The table of checks and the verdict under it.
 pub fn readable(report: &GateReport) -> String {
-    let (header, rows) = gate_rows(report);
-    let header: Vec<&str> = header.iter().map(|h| h.as_ref()).collect();
     let word = if report.passed { colored("passed", Color::Green) } else { colored("failed", Color::Red) };
-    format!("{}\ngate {word}", table(&header, rows))
+    let mut out = table(&GATE_COLUMNS, gate_rows(report).into_iter().map(Vec::from)).to_string();
+    for check in report.checks.iter().filter(|c| c.outcome != Outcome::Passed) {
+        out.push_str(&format!("\n{}: {}", check.name, check.words));
+    }
+    format!("{out}\ngate {word}")
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use levelhead_lab::audit::read_audit;
+use levelhead_lab::audit_file::read_audit;
 use levelhead_lab::group::{GroupConfig, NearIndex};
 use levelhead_lab::improve::false_positives;
 use levelhead_lab::output::write_file;

@@ -1,0 +1,75 @@
+//! A gate's report as Markdown and as cells of a table.
+//!
+//! It must never show a rate without its counts, nor a failed check without the reason.
+
+use std::fmt::Write;
+
+use crate::gate::{CheckResult, GateReport};
+use crate::gate_metrics::Outcome;
+use crate::stats::Count;
+use crate::words::{cell, count, percent_beside, percent_limit};
+
+/// Headings of the cells of [`gate_rows`].
+pub const GATE_COLUMNS: [&str; 7] = ["check", "slice", "counts", "rate", "shown", "limit", "outcome"];
+
+/// One line of cells for each check, under [`GATE_COLUMNS`].
+pub fn gate_rows(report: &GateReport) -> Vec<[String; 7]> {
+    report
+        .checks
+        .iter()
+        .map(|check| {
+            let upper = !check.metric.contains("recall");
+            let dash = || "–".to_string();
+            let side = if upper { "at most" } else { "at least" };
+            let rate = check.rate.map_or_else(dash, |rate| percent_beside(rate, check.limit));
+            let shown = check.bound_reached.map_or_else(dash, |b| format!("{side} {}", percent_beside(b, check.limit)));
+            let counts = if check.n == 0 { dash() } else { count(Count { hits: check.hits, n: check.n }) };
+            [check.name.clone(), check.slice.clone(), counts, rate, shown, limit(check), outcome(check)]
+        })
+        .collect()
+}
+
+/// The report as Markdown: the verdict, a table of the checks, and a sentence for each.
+pub fn gate_markdown(report: &GateReport) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let mut line = |text: String| writeln!(out, "{text}").expect("a string takes any text");
+    let required: Vec<&CheckResult> = report.checks.iter().filter(|c| c.required).collect();
+    let n_passed = required.iter().filter(|c| c.outcome == Outcome::Passed).count();
+    let verdict = if report.passed { "passed" } else { "failed" };
+    line(format!("**Gate {verdict}**: {n_passed} of {} required checks passed ({}).\n", required.len(), cell(&report.gates)));
+    line(format!("| {} |", GATE_COLUMNS.join(" | ")));
+    line("|---|---|---:|---:|---:|---:|---|".to_string());
+    for cells in gate_rows(report) {
+        line(format!("| {} |", cells.map(|c| cell(&c)).join(" | ")));
+    }
+    line(String::new());
+    for check in &report.checks {
+        line(format!("- {}: {}.", cell(&check.name), cell(&check.words)));
+    }
+    out
+}
+
+fn limit(check: &CheckResult) -> String {
+    let bound = percent_limit(check.limit);
+    match (check.metric.as_str(), check.fpr) {
+        ("fpr_below", _) => format!("below {bound}"),
+        ("none_flagged", _) => "none flagged".to_string(),
+        ("no_regression", _) if check.limit == 0.0 => "none lost".to_string(),
+        ("no_regression", _) => format!("at most {bound} lost"),
+        (_, Some(fpr)) => format!("above {bound} at {} FPR", percent_limit(fpr)),
+        _ => format!("above {bound}"),
+    }
+}
+
+fn outcome(check: &CheckResult) -> String {
+    let text = match check.outcome {
+        Outcome::Passed => "passed",
+        Outcome::Failed => "FAILED",
+        Outcome::TooFew => "FAILED: too few rows to tell",
+        Outcome::NoRows => "FAILED: no rows",
+        Outcome::NotApplicable if check.required => "FAILED: nothing to compare with",
+        Outcome::NotApplicable => "nothing to compare with",
+    };
+    if check.required { text.to_string() } else { format!("{} (stretch)", text.replace("FAILED", "not reached")) }
+}
