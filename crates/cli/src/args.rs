@@ -163,7 +163,7 @@ pub enum DataCommand {
   levelhead train --data master.csv reinforced_training_data.csv -o guard.lh
 
 One near-duplicate group in twenty is held back to decide when to stop. The result has its natural
-threshold (probability 0.5); set one for your FPR target with `levelhead calibrate`.")]
+threshold (probability 0.5); set one for your FPR target with --max-fpr, or later with `levelhead calibrate`.")]
 pub struct TrainArgs {
     /// Labelled prompts
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
@@ -180,6 +180,9 @@ pub struct TrainArgs {
     /// Add the training half of the embedded starter corpus
     #[arg(long)]
     pub with_starter: bool,
+    /// Set the threshold for this FPR, and calibrate, on further held-back rows
+    #[arg(long, value_name = "RATE")]
+    pub max_fpr: Option<f64>,
     /// The rule pack (L1): `default`, `none`, or a .toml file
     #[arg(long, default_value = "default")]
     pub rules: String,
@@ -396,9 +399,6 @@ pub struct GateArgs {
     /// Write gate.json to FILE
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Seed of the bootstrap
-    #[arg(long, default_value_t = 42)]
-    pub seed: u64,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -100,8 +100,6 @@ pub enum Color {
     Red = 31,
     /// Clean, passed.
     Green = 32,
-    /// To look at.
-    Yellow = 33,
 }
 
 /// Prints to standard output; a reader that has gone away is no error.

@@ -42,10 +42,13 @@ pub mod gate;
 pub mod gate_text;
 pub mod calibrate;
 pub mod variation;
+pub mod choose;
+mod neighbor;
 pub mod reinforce;
 pub mod standing;
 pub mod parts;
 pub mod judged;
+pub mod improvement;
 pub mod improve;
 pub mod report;
 

@@ -3,75 +3,19 @@
 //! Every row is distinct, and none is equal to or a near-duplicate of an attack or of a row that is measured on. A number
 //! that cannot be reached is said to be out of reach; it is never reached by repeats.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use levelhead::{BENIGN, normalize};
+use levelhead::BENIGN;
 use serde::{Deserialize, Serialize};
 
+use crate::choose::{Candidate, Plan, ReinforceConfig, check, choose, distinct, key};
 use crate::error::{Error, Result};
 use crate::group::NearIndex;
+use crate::neighbor::Neighbors;
 use crate::random::Random;
 use crate::row::{Label, Row};
 use crate::variation::variations;
-
-/// The seed's priorities: where users meet the most false positives.
-pub const PRIORITIES: [(&str, f64); 5] =
-    [("programming", 0.40), ("education", 0.25), ("technical_docs", 0.20), ("edge_cases", 0.10), ("conversational", 0.05)];
-
-/// How false positives are chosen and multiplied.
-///
-/// | name | default | purpose | range |
-/// |---|---|---|---|
-/// | `n_false_positives` | 1000 | false positives to start from | 1 up |
-/// | `n_variations` | 5 | rows made from each | 1 up |
-/// | `priorities` | the seed's | share of each category | 0 up, not all 0 |
-/// | `rest` | 0 | share given to all categories by their number of false positives | 0 to 1 |
-/// | `originals` | false | the false positive itself is the first of its rows | only where it is not measured on |
-/// | `seed` | 42 | every random choice | |
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReinforceConfig {
-    /// False positives to start from.
-    pub n_false_positives: usize,
-    /// Rows made from each.
-    pub n_variations: usize,
-    /// Share of each category.
-    pub priorities: BTreeMap<String, f64>,
-    /// Share given to all categories by their number of false positives.
-    pub rest: f64,
-    /// Whether the false positive itself is the first of its rows.
-    pub originals: bool,
-    /// Every random choice.
-    pub seed: u64,
-}
-
-impl Default for ReinforceConfig {
-    fn default() -> Self {
-        ReinforceConfig {
-            n_false_positives: 1000,
-            n_variations: 5,
-            priorities: PRIORITIES.iter().map(|(name, share)| (name.to_string(), *share)).collect(),
-            rest: 0.0,
-            originals: false,
-            seed: 42,
-        }
-    }
-}
-
-/// A benign prompt that a guard flagged, as reinforcement takes it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
-    /// What the audit calls it.
-    pub id: String,
-    /// The prompt.
-    pub prompt: String,
-    /// Its benign category.
-    pub category: String,
-    /// The phrase of its cluster.
-    pub cluster: String,
-    /// P(attack) by the guard.
-    pub score: f64,
-}
 
 /// What reinforcement draws from and what it must keep away from.
 #[derive(Debug, Clone, Copy, Default)]
@@ -110,21 +54,6 @@ pub struct Reinforced {
     pub lineage: Vec<Lineage>,
     /// What was asked for and what came of it.
     pub plan: Plan,
-}
-
-/// What was asked for and what came of it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Plan {
-    /// Distinct false positives at hand.
-    pub n_available: usize,
-    /// By category: asked for, available, chosen.
-    pub categories: BTreeMap<String, [usize; 3]>,
-    /// Rows by strategy.
-    pub strategies: BTreeMap<String, usize>,
-    /// Candidate rows left out, by reason.
-    pub left_out: BTreeMap<String, usize>,
-    /// What fell short, in words.
-    pub shortages: Vec<String>,
 }
 
 /// Chooses false positives and makes the rows.
@@ -171,159 +100,6 @@ pub fn reinforce(false_positives: &[Candidate], sources: Sources<'_>, config: &R
         out.plan.shortages.push(message);
     }
     Ok(out)
-}
-
-fn check(config: &ReinforceConfig) -> Result<()> {
-    let shares: Vec<f64> = config.priorities.values().copied().collect();
-    let faults = [
-        (config.n_false_positives == 0, "false-positives", "is 0: at least one is needed"),
-        (config.n_variations == 0, "variations", "is 0: at least one is needed"),
-        (shares.iter().any(|s| !(*s >= 0.0 && s.is_finite())), "priority", "a share is below 0"),
-        (!(0.0..=1.0).contains(&config.rest), "rest", "is not between 0 and 1"),
-        (config.rest < 1.0 && shares.iter().sum::<f64>() <= 0.0, "priority", "all shares are 0"),
-    ];
-    match faults.iter().find(|f| f.0) {
-        Some((_, name, reason)) => Err(Error::setting(name, reason)),
-        None => Ok(()),
-    }
-}
-
-fn key(text: &str) -> String {
-    normalize(text).as_str().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn distinct(false_positives: &[Candidate]) -> Vec<&Candidate> {
-    let mut seen = HashSet::new();
-    false_positives.iter().filter(|fp| seen.insert(key(&fp.prompt))).collect()
-}
-
-/// Fills each category's quota, cluster after cluster in turn, so that no large cluster takes it all.
-fn choose<'a>(candidates: &[&'a Candidate], config: &ReinforceConfig, plan: &mut Plan) -> Vec<&'a Candidate> {
-    let mut by_category: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
-    for fp in candidates {
-        by_category.entry(&fp.category).or_default().push(fp);
-    }
-    let quotas = quotas(&by_category, config);
-    let mut chosen = Vec::new();
-    for (category, quota) in &quotas {
-        let available = by_category.get(category.as_str()).map_or(&[][..], |v| v);
-        let taken = spread(available, *quota, config.seed);
-        plan.categories.insert(category.clone(), [*quota, available.len(), taken.len()]);
-        if taken.len() < *quota {
-            plan.shortages.push(format!("{category}: {quota} false positives asked for, {} distinct ones found", available.len()));
-        }
-        chosen.extend(taken);
-    }
-    chosen
-}
-
-fn quotas(by_category: &BTreeMap<&str, Vec<&Candidate>>, config: &ReinforceConfig) -> BTreeMap<String, usize> {
-    let total: f64 = config.priorities.values().sum();
-    let n_all: usize = by_category.values().map(Vec::len).sum();
-    let mut shares: BTreeMap<String, f64> = BTreeMap::new();
-    for (category, share) in &config.priorities {
-        *shares.entry(category.clone()).or_default() += (1.0 - config.rest) * share / total.max(f64::MIN_POSITIVE);
-    }
-    for (category, list) in by_category {
-        *shares.entry(category.to_string()).or_default() += config.rest * list.len() as f64 / n_all as f64;
-    }
-    // Running totals are rounded, so that the quotas add up to the number asked for.
-    let (mut sum, mut given) = (0.0, 0);
-    shares.retain(|_, share| *share > 0.0);
-    shares
-        .into_iter()
-        .map(|(category, share)| {
-            sum += share * config.n_false_positives as f64;
-            let quota = sum.round() as usize - given;
-            given += quota;
-            (category, quota)
-        })
-        .collect()
-}
-
-/// `n` of the false positives, taken from the clusters in turn; a cluster's turns grow with the square root of its size.
-fn spread<'a>(available: &[&'a Candidate], n: usize, seed: u64) -> Vec<&'a Candidate> {
-    let mut clusters: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
-    for fp in available {
-        clusters.entry(&fp.cluster).or_default().push(fp);
-    }
-    let mut random = Random::new(seed, "choice of false positives");
-    // The k-th of a cluster of size s stands at (k + u) / sqrt(s): sorting by it deals the turns out.
-    let mut order: Vec<(f64, &Candidate)> = Vec::new();
-    for list in clusters.values_mut() {
-        random.shuffle(list);
-        let root = (list.len() as f64).sqrt();
-        let offset = random.unit();
-        order.extend(list.iter().enumerate().map(|(k, fp)| ((k as f64 + offset) / root, *fp)));
-    }
-    order.sort_by(|a, b| a.0.total_cmp(&b.0));
-    order.into_iter().take(n).map(|(_, fp)| fp).collect()
-}
-
-/// Pool prompts that share a chosen false positive's cluster phrase, nearest by words first.
-struct Neighbors<'a> {
-    by_chosen: Vec<Vec<&'a str>>,
-}
-
-/// A prompt shares its phrase with thousands of others in a large pool; the first ones are enough to choose from.
-const MOST_CANDIDATES: usize = 400;
-
-impl<'a> Neighbors<'a> {
-    fn new(chosen: &[&Candidate], pool: &'a [&'a str]) -> Neighbors<'a> {
-        let phrases: HashSet<&str> = chosen.iter().map(|fp| fp.cluster.as_str()).filter(|p| !p.is_empty()).collect();
-        let longest = phrases.iter().map(|p| p.split(' ').count()).max().unwrap_or(0);
-        let mut by_phrase: HashMap<&str, Vec<(&'a str, HashSet<u64>)>> = HashMap::new();
-        if longest > 0 {
-            for text in pool {
-                let normalized = normalize(text);
-                let words = words(&normalized);
-                let mut hit: HashSet<&str> = HashSet::new();
-                for i in 0..words.len() {
-                    for n in 1..=longest.min(words.len() - i) {
-                        if let Some(phrase) = phrases.get(words[i..i + n].join(" ").as_str()) {
-                            hit.insert(phrase);
-                        }
-                    }
-                }
-                for phrase in hit {
-                    let list = by_phrase.entry(phrase).or_default();
-                    if list.len() < MOST_CANDIDATES {
-                        list.push((text, hashes(&words)));
-                    }
-                }
-            }
-        }
-        let by_chosen = chosen
-            .iter()
-            .map(|fp| {
-                let normalized = normalize(&fp.prompt);
-                let own = hashes(&words(&normalized));
-                let list = by_phrase.get(fp.cluster.as_str()).map_or(&[][..], |v| v);
-                let mut ranked: Vec<(f64, &str)> = list.iter().map(|(text, theirs)| (jaccard(&own, theirs), *text)).collect();
-                ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-                ranked.into_iter().map(|(_, text)| text).collect()
-            })
-            .collect();
-        Neighbors { by_chosen }
-    }
-
-    fn of(&self, nth: usize) -> &[&'a str] {
-        &self.by_chosen[nth]
-    }
-}
-
-fn words(text: &levelhead::Normalized) -> Vec<&str> {
-    levelhead::features::words(text).into_iter().map(|r| &text.as_str()[r]).collect()
-}
-
-fn hashes(words: &[&str]) -> HashSet<u64> {
-    let hash = |w: &&str| u64::from_le_bytes(blake3::hash(w.as_bytes()).as_bytes()[..8].try_into().expect("a hash has 32 bytes"));
-    words.iter().map(hash).collect()
-}
-
-fn jaccard(a: &HashSet<u64>, b: &HashSet<u64>) -> f64 {
-    let common = a.intersection(b).count();
-    common as f64 / (a.len() + b.len() - common).max(1) as f64
 }
 
 /// Takes rows that may be taken.
@@ -413,6 +189,7 @@ fn handoff_category(category: &str) -> &'static str {
 mod tests {
     use super::*;
     use crate::group::GroupConfig;
+    use std::collections::BTreeMap;
 
     fn fp(i: usize, category: &str, cluster: &str) -> Candidate {
         Candidate {
@@ -457,16 +234,6 @@ mod tests {
         assert_eq!(out.lineage.len(), out.rows.len());
         let csv = String::from_utf8(crate::write::to_csv(&[], &out.rows)).unwrap();
         assert!(csv.starts_with("text,label,family,category,severity,confidence,source,notes\n"));
-    }
-
-    #[test]
-    fn a_small_cluster_is_not_drowned_by_a_large_one() {
-        let all = many();
-        let list: Vec<&Candidate> = all.iter().filter(|f| f.category == "programming").collect();
-        let taken = spread(&list, 40, 1);
-        let small = taken.iter().filter(|f| f.cluster == "secret").count();
-        // Proportional sampling would give 7 of 40; sqrt(50) against sqrt(250) gives 12.
-        assert!((11..=14).contains(&small), "{small}");
     }
 
     #[test]

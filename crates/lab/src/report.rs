@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::gate_text::gate_markdown;
-use crate::improve::{Improved, Round};
+use crate::improvement::{Improved, Round};
 use crate::standing::{Matched, Standing, mean_recall};
 use crate::stats::Count;
 

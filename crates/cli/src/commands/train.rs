@@ -6,6 +6,7 @@ use anyhow::Result;
 use levelhead::RulePack;
 use levelhead::features::FeatureSpec;
 use levelhead::provenance::Input;
+use levelhead_lab::calibrate::{CalibrateConfig, calibrate};
 use levelhead_lab::group::{GroupConfig, group};
 use levelhead_lab::output::write_file;
 use levelhead_lab::progress::Progress;
@@ -19,8 +20,8 @@ use crate::args::{TrainArgs, TrainSettings};
 use crate::inputs::read_all;
 use crate::terminal::{Terminal, print, rate, table, thousands};
 
-/// Groups in this share are held back to decide when to stop.
-const TUNE_SHARE: f64 = 0.05;
+/// Groups in this share are held back to decide when to stop, and as many again to set a threshold.
+const HELD_BACK: f64 = 0.05;
 
 /// Runs the command.
 pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<ExitCode> {
@@ -36,14 +37,23 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<ExitCode> {
     let mut rows: Vec<Row> = files.into_iter().flat_map(|f| f.rows).collect();
     if args.with_starter {
         let corpus = starter::starter();
-        rows.extend([corpus.train, corpus.benign, corpus.hard_negatives_train].concat());
+        rows.extend([corpus.train, corpus.benign, corpus.hard_negatives_train].into_iter().flatten());
     }
     let texts: Vec<&str> = rows.iter().map(|r| r.text.as_str()).collect();
     let groups = group(&texts, GroupConfig::default(), terminal).ids;
-    let is_tune = split::part(&groups, TUNE_SHARE, args.seed, "tune");
-    let part = |tune: bool| -> Vec<&Row> { rows.iter().zip(&is_tune).filter(|x| *x.1 == tune).map(|x| x.0).collect() };
-    let (fit, tune) = (part(false), part(true));
+    let is_tune = split::part(&groups, HELD_BACK, args.seed, "tune");
+    let is_threshold = split::part(&groups, if args.max_fpr.is_some() { HELD_BACK } else { 0.0 }, args.seed, "threshold");
+    let part = |tune: bool, threshold: bool| -> Vec<&Row> {
+        let inside = |i: &usize| (is_tune[*i] && !is_threshold[*i], is_threshold[*i]) == (tune, threshold);
+        (0..rows.len()).filter(inside).map(|i| &rows[i]).collect()
+    };
+    let (fit, tune) = (part(false, false), part(true, false));
     let mut trained = train(&fit, &tune, rules, config, start.as_ref(), terminal)?;
+    if let Some(max_fpr) = args.max_fpr {
+        let (attacks, benign): (Vec<&Row>, Vec<&Row>) = part(false, true).into_iter().partition(|r| r.is_attack());
+        let target = CalibrateConfig { max_fpr, ..CalibrateConfig::default() };
+        trained.guard = calibrate(&trained.guard, &benign, &attacks, target)?.guard;
+    }
     trained.guard.provenance.inputs = inputs;
     trained.guard.provenance.licenses = licenses;
     write_file(&args.output, &trained.guard.to_bytes(), args.force)?;

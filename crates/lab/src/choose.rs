@@ -1,0 +1,194 @@
+//! Which false positives to spend the budget on: by category priority, spread over the clusters.
+
+use std::collections::{BTreeMap, HashSet};
+
+use levelhead::normalize;
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::random::Random;
+
+/// The seed's priorities: where users meet the most false positives.
+pub const PRIORITIES: [(&str, f64); 5] =
+    [("programming", 0.40), ("education", 0.25), ("technical_docs", 0.20), ("edge_cases", 0.10), ("conversational", 0.05)];
+
+/// How false positives are chosen and multiplied.
+///
+/// | name | default | purpose | range |
+/// |---|---|---|---|
+/// | `n_false_positives` | 1000 | false positives to start from | 1 up |
+/// | `n_variations` | 5 | rows made from each | 1 up |
+/// | `priorities` | the seed's | share of each category | 0 up, not all 0 |
+/// | `rest` | 0 | share given to all categories by their number of false positives | 0 to 1 |
+/// | `originals` | false | the false positive itself is the first of its rows | only where it is not measured on |
+/// | `seed` | 42 | every random choice | |
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReinforceConfig {
+    /// False positives to start from.
+    pub n_false_positives: usize,
+    /// Rows made from each.
+    pub n_variations: usize,
+    /// Share of each category.
+    pub priorities: BTreeMap<String, f64>,
+    /// Share given to all categories by their number of false positives.
+    pub rest: f64,
+    /// Whether the false positive itself is the first of its rows.
+    pub originals: bool,
+    /// Every random choice.
+    pub seed: u64,
+}
+
+impl Default for ReinforceConfig {
+    fn default() -> Self {
+        ReinforceConfig {
+            n_false_positives: 1000,
+            n_variations: 5,
+            priorities: PRIORITIES.iter().map(|(name, share)| (name.to_string(), *share)).collect(),
+            rest: 0.0,
+            originals: false,
+            seed: 42,
+        }
+    }
+}
+
+/// A benign prompt that a guard flagged, as reinforcement takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// What the audit calls it.
+    pub id: String,
+    /// The prompt.
+    pub prompt: String,
+    /// Its benign category.
+    pub category: String,
+    /// The phrase of its cluster.
+    pub cluster: String,
+    /// P(attack) by the guard.
+    pub score: f64,
+}
+
+/// What was asked for and what came of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Plan {
+    /// Distinct false positives at hand.
+    pub n_available: usize,
+    /// By category: asked for, available, chosen.
+    pub categories: BTreeMap<String, [usize; 3]>,
+    /// Rows by strategy.
+    pub strategies: BTreeMap<String, usize>,
+    /// Candidate rows left out, by reason.
+    pub left_out: BTreeMap<String, usize>,
+    /// What fell short, in words.
+    pub shortages: Vec<String>,
+}
+
+/// Looks through the settings.
+pub(crate) fn check(config: &ReinforceConfig) -> Result<()> {
+    let shares: Vec<f64> = config.priorities.values().copied().collect();
+    let faults = [
+        (config.n_false_positives == 0, "false-positives", "is 0: at least one is needed"),
+        (config.n_variations == 0, "variations", "is 0: at least one is needed"),
+        (shares.iter().any(|s| !(*s >= 0.0 && s.is_finite())), "priority", "a share is below 0"),
+        (!(0.0..=1.0).contains(&config.rest), "rest", "is not between 0 and 1"),
+        (config.rest < 1.0 && shares.iter().sum::<f64>() <= 0.0, "priority", "all shares are 0"),
+    ];
+    match faults.iter().find(|f| f.0) {
+        Some((_, name, reason)) => Err(Error::setting(name, reason)),
+        None => Ok(()),
+    }
+}
+
+/// Two prompts with the same key are the same prompt.
+pub(crate) fn key(text: &str) -> String {
+    normalize(text).as_str().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The candidates with distinct prompts, first come first kept.
+pub(crate) fn distinct(false_positives: &[Candidate]) -> Vec<&Candidate> {
+    let mut seen = HashSet::new();
+    false_positives.iter().filter(|fp| seen.insert(key(&fp.prompt))).collect()
+}
+
+/// Fills each category's quota, cluster after cluster in turn, so that no large cluster takes it all.
+pub(crate) fn choose<'a>(candidates: &[&'a Candidate], config: &ReinforceConfig, plan: &mut Plan) -> Vec<&'a Candidate> {
+    let mut by_category: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
+    for fp in candidates {
+        by_category.entry(&fp.category).or_default().push(fp);
+    }
+    let quotas = quotas(&by_category, config);
+    let mut chosen = Vec::new();
+    for (category, quota) in &quotas {
+        let available = by_category.get(category.as_str()).map_or(&[][..], |v| v);
+        let taken = spread(available, *quota, config.seed);
+        plan.categories.insert(category.clone(), [*quota, available.len(), taken.len()]);
+        if taken.len() < *quota {
+            plan.shortages.push(format!("{category}: {quota} false positives asked for, {} distinct ones found", available.len()));
+        }
+        chosen.extend(taken);
+    }
+    chosen
+}
+
+fn quotas(by_category: &BTreeMap<&str, Vec<&Candidate>>, config: &ReinforceConfig) -> BTreeMap<String, usize> {
+    let total: f64 = config.priorities.values().sum();
+    let n_all: usize = by_category.values().map(Vec::len).sum();
+    let mut shares: BTreeMap<String, f64> = BTreeMap::new();
+    for (category, share) in &config.priorities {
+        *shares.entry(category.clone()).or_default() += (1.0 - config.rest) * share / total.max(f64::MIN_POSITIVE);
+    }
+    for (category, list) in by_category {
+        *shares.entry(category.to_string()).or_default() += config.rest * list.len() as f64 / n_all as f64;
+    }
+    // Running totals are rounded, so that the quotas add up to the number asked for.
+    let (mut sum, mut given) = (0.0, 0);
+    shares.retain(|_, share| *share > 0.0);
+    shares
+        .into_iter()
+        .map(|(category, share)| {
+            sum += share * config.n_false_positives as f64;
+            let quota = sum.round() as usize - given;
+            given += quota;
+            (category, quota)
+        })
+        .collect()
+}
+
+/// `n` of the false positives, taken from the clusters in turn; a cluster's turns grow with the square root of its size.
+fn spread<'a>(available: &[&'a Candidate], n: usize, seed: u64) -> Vec<&'a Candidate> {
+    let mut clusters: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
+    for fp in available {
+        clusters.entry(&fp.cluster).or_default().push(fp);
+    }
+    let mut random = Random::new(seed, "choice of false positives");
+    // The k-th of a cluster of size s stands at (k + u) / sqrt(s): sorting by it deals the turns out.
+    let mut order: Vec<(f64, &Candidate)> = Vec::new();
+    for list in clusters.values_mut() {
+        random.shuffle(list);
+        let root = (list.len() as f64).sqrt();
+        let offset = random.unit();
+        order.extend(list.iter().enumerate().map(|(k, fp)| ((k as f64 + offset) / root, *fp)));
+    }
+    order.sort_by(|a, b| a.0.total_cmp(&b.0));
+    order.into_iter().take(n).map(|(_, fp)| fp).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_cluster_is_not_drowned_by_a_large_one() {
+        let candidate = |i: usize| Candidate {
+            id: i.to_string(),
+            prompt: format!("prompt {i}"),
+            category: "programming".into(),
+            cluster: if i < 250 { "password" } else { "secret" }.into(),
+            score: 0.9,
+        };
+        let all: Vec<Candidate> = (0..300).map(candidate).collect();
+        let list: Vec<&Candidate> = all.iter().collect();
+        let taken = spread(&list, 40, 1);
+        let small = taken.iter().filter(|f| f.cluster == "secret").count();
+        // Proportional sampling would give 7 of 40; sqrt(50) against sqrt(250) gives 12.
+        assert!((11..=14).contains(&small), "{small}");
+    }
+}
