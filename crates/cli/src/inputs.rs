@@ -13,12 +13,7 @@ use crate::terminal::{Terminal, thousands};
 
 /// The reader's options from the command line's.
 pub fn options(args: &InputArgs, needs_label: bool) -> ReadOptions {
-    ReadOptions {
-        needs_label,
-        keep_going: args.rejects.is_some(),
-        repair: args.repair,
-        max_text_bytes: args.max_text_bytes,
-    }
+    ReadOptions { needs_label, keep_going: args.rejects.is_some(), repair: args.repair, max_text_bytes: args.max_text_bytes }
 }
 
 /// Reads datasets and says what became of their rows.

@@ -237,3 +237,150 @@ fn kind(value: &Value) -> String {
         Value::Object(_) => "an object".to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slice::Visibility;
+    use serde_json::json;
+
+    fn read(bytes: &[u8]) -> Result<Audit> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("benign_test_results.json");
+        std::fs::write(&path, bytes).unwrap();
+        read_audit(&path)
+    }
+
+    /// A file of the field's form: 420 flagged entries of 9,000, which are 35 prompts, each twelve times.
+    fn field_form() -> Value {
+        let subjects = ["bank", "mail", "phone", "tablet", "router"];
+        let details: Vec<Value> = (0..420)
+            .map(|i| {
+                let (subject, way) = (subjects[i % 5], i % 7);
+                let (prompt, category) = match way {
+                    0..4 => (format!("Way {way}: I forgot the password of my {subject}"), "daily_tasks"),
+                    _ => (format!("Number {way} {subject}"), "creative"),
+                };
+                let prompt = if i % 2 == 0 { prompt.to_uppercase() } else { prompt };
+                let threats = match way {
+                    0 => json!([]),
+                    1 => json!([{"rule_id": "pi-7", "severity": "HIGH", "confidence": 0.5, "layer": "L1"}]),
+                    _ => json!([{"rule_id": "pi-8", "severity": "Medium"}, {"confidence": 0.25, "layer": "L2", "note": 1}]),
+                };
+                let id = if i % 3 == 0 { json!(i) } else { json!(format!("case-{i}")) };
+                json!({"id": id, "prompt": prompt, "category": category, "threats": threats, "raw": {"kept": false}})
+            })
+            .collect();
+        json!({"total": 9000, "false_positives": 420, "true_negatives": 8580, "run_at": "yesterday", "fp_details": details,
+            "categories": {"daily_tasks": {"total": 5000, "fp": 240}, "creative": {"total": 1000, "fp": 180},
+                "education": {"total": 3000, "fp": 0}}})
+    }
+
+    #[test]
+    fn the_field_s_file_loads_as_it_is_with_entries_and_distinct_prompts() {
+        let audit = read(field_form().to_string().as_bytes()).unwrap();
+        assert_eq!((audit.total, audit.false_positives, audit.true_negatives), (9000, 420, 8580));
+        assert_eq!(audit.distinct, Tally { total: None, fp: 35 });
+        let slice = |by, name: &str| audit.slices_by(by).find(|s| s.name == name).unwrap().clone();
+        let counts = |s: Slice| (s.entries.total, s.entries.fp, s.distinct.total, s.distinct.fp, s.visibility);
+        assert_eq!(counts(slice(By::Category, "daily_tasks")), (Some(5000), 240, None, 20, Visibility::Ok));
+        assert_eq!(counts(slice(By::Category, "education")), (Some(3000), 0, None, 0, Visibility::Ok));
+        assert_eq!(counts(slice(By::Rule, "pi-8")), (Some(9000), 300, None, 25, Visibility::Ok));
+        assert_eq!(counts(slice(By::Layer, "L1")), (Some(9000), 60, None, 5, Visibility::Ok));
+        assert_eq!(counts(slice(By::Rule, "(none given)")), (Some(9000), 360, None, 30, Visibility::Ok));
+        assert_eq!(counts(slice(By::Length, "0-19")), (None, 180, None, 15, Visibility::Unknown));
+        assert_eq!(slice(By::All, "all").rate, Some(420.0 / 9000.0));
+        let first = &audit.clusters[0];
+        assert!(first.phrase.contains("password"), "{first:?}");
+        assert_eq!((first.entries, first.distinct, first.holding.total), (240, 20, None));
+        assert_eq!(audit.clusters.iter().map(|c| c.distinct).sum::<usize>(), 35);
+        // A score is the highest confidence; where there is none it is not known, and sorts last.
+        let scores: Vec<Option<f64>> = [0, 59, 60, 359, 360].map(|i| audit.fp_details[i].score).into();
+        assert_eq!(scores, [Some(0.5), Some(0.5), Some(0.25), Some(0.25), None]);
+        assert_eq!(audit.fp_details[0].threats[0].severity, Severity::High);
+        assert!(audit.fp_details.iter().all(|fp| fp.cluster < audit.clusters.len()));
+    }
+
+    #[test]
+    fn what_is_computed_is_kept_by_a_round_trip() {
+        let audit = read(field_form().to_string().as_bytes()).unwrap();
+        let again = read(serde_json::to_string(&audit).unwrap().as_bytes()).unwrap();
+        assert_eq!(again, audit);
+        let mut with_mark = b"\xef\xbb\xbf".to_vec();
+        with_mark.extend(field_form().to_string().bytes());
+        assert_eq!(read(&with_mark).unwrap(), audit);
+    }
+
+    #[test]
+    fn a_file_that_lists_only_some_entries_gives_no_rates_by_rule() {
+        let mut file = field_form();
+        file["fp_details"].as_array_mut().unwrap().truncate(70);
+        let audit = read(file.to_string().as_bytes()).unwrap();
+        assert_eq!((audit.false_positives, audit.fp_details.len(), audit.distinct.fp), (420, 70, 35));
+        assert_eq!(audit.slices_by(By::Rule).next().unwrap().rate, None);
+        assert_eq!(audit.overall().rate, Some(420.0 / 9000.0));
+    }
+
+    #[test]
+    fn an_error_names_the_file_the_entry_and_the_fix() {
+        let change = |pointer: &str, value: Value| {
+            let mut file = field_form();
+            match file.pointer_mut(pointer) {
+                Some(place) => *place = value,
+                None => panic!("{pointer}"),
+            }
+            file.to_string()
+        };
+        let without = |pointer: &str, key: &str| {
+            let mut file = field_form();
+            file.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(key);
+            file.to_string()
+        };
+        let rows = [
+            (String::new(), "the file is empty: an audit is a JSON object"),
+            (" \n".to_string(), "the file is empty"),
+            ("total,fp\n1,2".to_string(), "not JSON: expected"),
+            ("[1]".to_string(), "the file holds a list: an object with total, false_positives"),
+            (without("", "fp_details"), "no fp_details: list the prompts that were flagged"),
+            (without("", "total"), "no total: give the number"),
+            (change("/total", json!("9000")), "total is the text \"9000\": a whole number from 0 is expected"),
+            (change("/total", json!(-1)), "total is the number -1: a whole number"),
+            (change("/total", json!(400)), "total is 400, but there are 420 false_positives: correct total"),
+            (change("/false_positives", json!(419)), "false_positives is 419, but there are 420 fp_details entries"),
+            (change("/true_negatives", json!(8579)), "make 8999: correct the one that is wrong"),
+            (change("/fp_details", json!({})), "fp_details is an object: a list is expected"),
+            (change("/fp_details/1", json!("x")), "fp_details entry 2 is the text \"x\": an object with a prompt"),
+            (without("/fp_details/1", "prompt"), "fp_details entry 2 (id case-1): no prompt: give the text"),
+            (change("/fp_details/2/prompt", json!(null)), "fp_details entry 3 (id case-2): no prompt"),
+            (change("/fp_details/2/prompt", json!(5)), "entry 3 (id case-2): prompt is the number 5: a text is expected"),
+            (change("/fp_details/3/id", json!([])), "fp_details entry 4: id is a list: a number or a text"),
+            (change("/fp_details/3/threats", json!("L1")), "entry 4 (id 3): threats is the text \"L1\": a list is expected"),
+            (
+                change("/fp_details/2/threats/0", json!(1)),
+                "entry 3 (id case-2), threat 1 is the number 1: an object with a rule_id",
+            ),
+            (
+                change("/fp_details/1/threats/0/confidence", json!(97.5)),
+                "threat 1: confidence is the number 97.5: a number from 0 to 1",
+            ),
+            (change("/fp_details/1/threats/0/layer", json!("L3")), "threat 1: layer is \"L3\": L1 (rules) or L2 (classifier)"),
+            (change("/categories/creative", json!(3)), "category \"creative\" is the number 3: total and fp are expected"),
+            (change("/categories/creative/fp", json!(179)), "category \"creative\": fp is 179, but fp_details holds 180"),
+            (change("/categories/creative/total", json!(179)), "category \"creative\": total is 179, but fp is 180"),
+        ];
+        for (text, expected) in rows {
+            let error = read(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("benign_test_results.json: ") && error.contains(expected), "{error}\n{expected}");
+        }
+        let missing = read_audit(Path::new("/no/such/audit.json")).unwrap_err().to_string();
+        assert!(missing.contains("cannot read /no/such/audit.json"), "{missing}");
+    }
+
+    #[test]
+    fn a_damaged_part_of_our_own_is_named() {
+        let mut file = field_form();
+        file["slices"] = json!([{"by": "colour"}]);
+        let error = read(file.to_string().as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("slices: unknown variant `colour`") && error.contains("computed anew"), "{error}");
+    }
+}

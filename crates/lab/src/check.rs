@@ -147,7 +147,11 @@ pub fn check(files: &[Dataset], progress: &dyn Progress) -> Check {
         contradictions: contradictions
             .iter()
             .take(MOST_EXAMPLES)
-            .map(|(b, a)| Contradiction { text: all[*b].2.text.chars().take(100).collect(), benign: place(*b), attack: place(*a) })
+            .map(|(b, a)| Contradiction {
+                text: all[*b].2.text.chars().take(100).collect(),
+                benign: place(*b),
+                attack: place(*a),
+            })
             .collect(),
         n_near_contradictions: near_labels.values().filter(|l| l[0].is_some() && l[1].is_some()).count(),
         tally: Tally::of(all.iter().map(|x| x.2)),
@@ -245,7 +249,10 @@ mod tests {
         assert_eq!((found.files[0].n_rows, found.files[0].n_distinct, found.files[0].n_attacks), (4, 3, 1));
         assert_eq!(found.files[0].n_mojibake, 1);
         assert_eq!(found.n_contradictions, 1);
-        assert_eq!((found.contradictions[0].benign.as_str(), found.contradictions[0].attack.as_str()), ("b.csv row 1", "a.csv row 3"));
+        assert_eq!(
+            (found.contradictions[0].benign.as_str(), found.contradictions[0].attack.as_str()),
+            ("b.csv row 1", "a.csv row 3")
+        );
         assert_eq!(found.overlaps.len(), 1);
         assert_eq!((found.overlaps[0].n_exact, found.overlaps[0].n_near), (1, 1));
         assert_eq!(found.tally.label["benign"], 5);

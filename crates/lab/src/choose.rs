@@ -121,7 +121,8 @@ pub(crate) fn choose<'a>(candidates: &[&'a Candidate], config: &ReinforceConfig,
         let taken = spread(available, *quota, config.seed);
         plan.categories.insert(category.clone(), [*quota, available.len(), taken.len()]);
         if taken.len() < *quota {
-            plan.shortages.push(format!("{category}: {quota} false positives asked for, {} distinct ones found", available.len()));
+            plan.shortages
+                .push(format!("{category}: {quota} false positives asked for, {} distinct ones found", available.len()));
         }
         chosen.extend(taken);
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::false_positive::{EntryId, FalsePositive};
 use crate::phrase::Words;
 use crate::slice::Tally;
-use crate::trigger::{FEWEST, Prompt, Triggers, find_triggers};
+use crate::trigger::{FEWEST, Prompt, find_triggers};
 
 /// What holds a cluster together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ pub(crate) fn cluster(fps: &mut [FalsePositive], prompt_of: &[usize], passed: &[
     }
     let flagged: Vec<Prompt> = first.iter().map(|i| Prompt { text: &fps[*i].prompt, language: &fps[*i].language }).collect();
     let triggers = find_triggers(&flagged, passed);
-    let mut clusters: Vec<(Cluster, Vec<usize>)> = group(&triggers)
+    let mut clusters: Vec<(Cluster, Vec<usize>)> = group(triggers.all.len(), &triggers.ranked)
         .into_iter()
         .map(|(trigger, prompts)| {
             let (phrase, kind, holding) = match trigger.map(|i| &triggers.all[i as usize]) {
@@ -116,11 +116,11 @@ pub(crate) fn cluster(fps: &mut [FalsePositive], prompt_of: &[usize], passed: &[
 }
 
 /// The prompts of each trigger, in order; each goes to the best of its triggers that is the best of enough prompts.
-fn group(triggers: &Triggers) -> BTreeMap<Option<u32>, Vec<usize>> {
-    let mut sizes = vec![0; triggers.all.len()];
-    triggers.ranked.iter().filter_map(|ranked| ranked.first()).for_each(|i| sizes[*i as usize] += 1);
+fn group(n_triggers: usize, ranked: &[Vec<u32>]) -> BTreeMap<Option<u32>, Vec<usize>> {
+    let mut sizes = vec![0; n_triggers];
+    ranked.iter().filter_map(|ranked| ranked.first()).for_each(|i| sizes[*i as usize] += 1);
     let mut groups: BTreeMap<Option<u32>, Vec<usize>> = BTreeMap::new();
-    for (prompt, ranked) in triggers.ranked.iter().enumerate() {
+    for (prompt, ranked) in ranked.iter().enumerate() {
         let trigger = ranked.iter().find(|i| sizes[**i as usize] >= FEWEST).copied();
         groups.entry(trigger).or_default().push(prompt);
     }
@@ -145,4 +145,62 @@ fn categories<'a>(names: impl Iterator<Item = &'a str>) -> Vec<CategoryCount> {
 fn spread(prompts: &[usize]) -> impl Iterator<Item = usize> {
     let n = prompts.len().min(N_EXAMPLES);
     (0..n).map(move |i| prompts[i * (prompts.len() - 1) / (n - 1).max(1)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clusters(texts: &[&str], prompt_of: &[usize]) -> (Vec<Cluster>, Vec<usize>) {
+        let mut fps: Vec<FalsePositive> = texts
+            .iter()
+            .enumerate()
+            .map(|(i, text)| FalsePositive {
+                id: i.into(),
+                prompt: text.to_string(),
+                category: if i < 4 { "a" } else { "b" }.to_string(),
+                threats: vec![],
+                score: Some(1.0 - i as f64 / 8.0),
+                family: "f".into(),
+                source: "s".into(),
+                language: "en".into(),
+                cluster: usize::MAX,
+            })
+            .collect();
+        let passed: Vec<String> = (0..40).map(|i| format!("tell a story of {i} birds")).collect();
+        let passed: Vec<Prompt> = passed.iter().map(|text| Prompt { text, language: "en" }).collect();
+        let clusters = cluster(&mut fps, prompt_of, &passed);
+        (clusters, fps.iter().map(|fp| fp.cluster).collect())
+    }
+
+    #[test]
+    fn every_false_positive_is_in_one_cluster_and_the_rest_is_kept() {
+        let texts = ["password a1", "b2 password", "password b2", "C3 PASSWORD", "c3 password", "lonely", "the"];
+        let (clusters, of) = clusters(&texts, &[0, 1, 2, 3, 3, 4, 5]);
+        assert_eq!(of, [0, 0, 0, 0, 0, 1, 1]);
+        let [first, rest] = &clusters[..] else { panic!("{clusters:?}") };
+        assert_eq!((first.phrase.as_str(), first.kind), ("password", ClusterKind::Phrase));
+        assert_eq!((first.entries, first.distinct, first.share), (5, 4, 4.0 / 6.0));
+        assert_eq!(first.holding, Tally { total: Some(4), fp: 4 });
+        // (1 + 0.875 + 0.75 + 0.625) / 4: the repeat does not count.
+        assert_eq!(first.mean_score, Some(0.8125));
+        assert_eq!(first.categories, [CategoryCount { name: "a".into(), distinct: 4 }]);
+        assert_eq!(first.examples, [0, 1, 2, 3].map(EntryId::from));
+        assert_eq!((rest.phrase.as_str(), rest.kind, rest.distinct), ("(no common phrase)", ClusterKind::Rest, 2));
+    }
+
+    #[test]
+    fn a_prompt_whose_best_trigger_has_too_few_goes_to_its_next() {
+        let ranked = vec![vec![0], vec![0, 1], vec![0], vec![1, 2, 0], vec![1], vec![]];
+        let groups = group(3, &ranked);
+        assert_eq!(groups, BTreeMap::from([(None, vec![4, 5]), (Some(0), vec![0, 1, 2, 3])]));
+    }
+
+    #[test]
+    fn examples_are_spread_from_first_to_last() {
+        let prompts: Vec<usize> = (10..21).collect();
+        assert_eq!(spread(&prompts).collect::<Vec<_>>(), [10, 12, 15, 17, 20]);
+        assert_eq!(spread(&[7]).collect::<Vec<_>>(), [7]);
+        assert_eq!(spread(&[7, 9]).collect::<Vec<_>>(), [7, 9]);
+    }
 }

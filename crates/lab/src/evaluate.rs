@@ -4,132 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use crate::bootstrap::{N_RESAMPLES, Roc, highest_mean_bound, percentile_interval};
 use crate::measure::{Entry, Figures, Measured, Sample, distinct_texts};
 use crate::stats::{Count, Interval, threshold_at_fpr};
 use crate::words::{number, percent_limit};
 
-/// The false positive rates that recall is given at.
-pub const FPRS: [f64; 3] = [0.01, 0.005, 0.001];
-
-/// What is known of a guard on a set of rows.
-///
-/// Benign rows of every source count in the false positive rate. Rows of the family `harmful_request` count in nothing but
-/// [`Evaluation::harmful_requests`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Evaluation {
-    /// Rows given.
-    pub rows: usize,
-    /// Texts among them that differ after normalization.
-    pub distinct_rows: usize,
-    /// Groups of near-duplicates among the rows that count; the bootstrap draws these.
-    pub groups: usize,
-    /// Rows without a label; they count in nothing.
-    pub unlabelled: usize,
-    /// Harmful requests without an injection: flagged of all.
-    pub harmful_requests: Count,
-    /// Attacks that were flagged.
-    pub true_positives: usize,
-    /// Benign rows that were flagged.
-    pub false_positives: usize,
-    /// Benign rows that were not flagged.
-    pub true_negatives: usize,
-    /// Attacks that were not flagged.
-    pub false_negatives: usize,
-    /// Benign rows flagged at the guard's own threshold.
-    pub false_positive_rate: Share,
-    /// The same by category.
-    pub false_positive_rate_by_category: BTreeMap<String, Share>,
-    /// The same by source.
-    pub false_positive_rate_by_source: BTreeMap<String, Share>,
-    /// Attacks flagged at the guard's own threshold.
-    pub recall: Share,
-    /// The same by source.
-    pub recall_by_source: BTreeMap<String, Share>,
-    /// The mean of these: every source counts the same, whatever its size.
-    pub mean_recall: Figure,
-    /// Attacks among the flagged rows; it holds for this share of attacks only.
-    pub precision: Share,
-    /// Harmonic mean of precision and recall.
-    pub f1: Figure,
-    /// Area under the ROC curve.
-    pub auc: Figure,
-    /// Recall at each of [`FPRS`].
-    pub recall_at_fpr: Vec<RecallAtFpr>,
-    /// Expected calibration error over 15 bins of equal width (Guo, Pleiss, Sun, Weinberger, ICML 2017).
-    pub expected_calibration_error: Figure,
-    /// Mean squared difference of score and label (Brier, 1950).
-    pub brier_score: Figure,
-    /// Resamples behind each bootstrap interval.
-    pub resamples: usize,
-    /// Seed of the resamples.
-    pub seed: u64,
-}
-
-/// A proportion with its counts and its bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Share {
-    /// So many of so many.
-    pub count: Count,
-    /// The share, 0 to 1; nothing of no rows.
-    pub rate: Option<f64>,
-    /// Wilson's interval at 95 %.
-    pub interval: Option<Interval>,
-    /// The one-sided Clopper-Pearson bound at 95 % on the bad side: upper for false positives, lower for recall and precision.
-    pub bound: Option<f64>,
-}
-
-/// A figure that is no plain proportion, with its bootstrap interval.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Figure {
-    /// Its value; nothing where the rows cannot carry it.
-    pub value: Option<f64>,
-    /// The percentile interval at 95 % of resampled groups.
-    pub interval: Option<Interval>,
-    /// Why there is no value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// Recall where the threshold lets a stated share of benign rows be flagged.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RecallAtFpr {
-    /// The false positive rate allowed, 0 to 1.
-    pub fpr: f64,
-    /// The lowest threshold that keeps to it; nothing where there are too few benign rows.
-    pub threshold: Option<f64>,
-    /// Benign rows that it flags, of all that it was found on.
-    pub benign: Count,
-    /// Whether these are the rows of a reference set, not of the evaluated one.
-    pub from_reference: bool,
-    /// Recall by source, with counts. The interval also moves the threshold; it is never narrower than Wilson's.
-    pub by_source: BTreeMap<String, CountedFigure>,
-    /// The mean over sources.
-    pub mean: Figure,
-}
-
-/// A proportion whose threshold is an estimate too.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CountedFigure {
-    /// So many of so many.
-    pub count: Count,
-    /// The share, 0 to 1.
-    pub rate: Option<f64>,
-    /// Its interval at 95 %.
-    pub interval: Option<Interval>,
-}
-
-impl Share {
-    fn of_false_positives(count: Count) -> Share {
-        Share { count, rate: count.rate(), interval: count.wilson(), bound: count.upper_bound(0.95) }
-    }
-
-    fn of_hits(count: Count) -> Share {
-        Share { count, rate: count.rate(), interval: count.wilson(), bound: count.lower_bound(0.95) }
-    }
-}
+pub use crate::evaluation::{CountedFigure, Evaluation, FPRS, Figure, RecallAtFpr, Share};
 
 /// Measures a guard. Thresholds for a stated FPR come from the benign rows of `reference_benign`, or else of `data`.
 ///
@@ -273,5 +153,157 @@ fn widest(a: Option<Interval>, b: Option<Interval>) -> Option<Interval> {
     match (a, b) {
         (Some(a), Some(b)) => Some(Interval { low: a.low.min(b.low), high: a.high.max(b.high) }),
         _ => a.or(b),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::row::{HARMFUL_REQUEST, Label, Row};
+    use levelhead::{Probability, Severity, Verdict};
+
+    /// Rows with their verdicts, each row in a group of its own.
+    #[derive(Default)]
+    pub(crate) struct Set {
+        rows: Vec<Row>,
+        verdicts: Vec<Verdict>,
+    }
+
+    impl Set {
+        fn add(&mut self, label: Option<Label>, family: &str, name: &str, scores: &[f64]) {
+            for score in scores {
+                let mut row = Row::new(format!("text {}", self.rows.len()), label.unwrap_or(Label::Benign));
+                (row.label, row.family, row.category, row.source) = (label, family.into(), name.into(), name.into());
+                let (flagged, family) = (*score >= 0.5, String::new());
+                let (score, severity) = (Probability(*score), Severity::Info);
+                self.rows.push(row);
+                self.verdicts.push(Verdict { score, flagged, family, severity, layer: None, threats: Vec::new() });
+            }
+        }
+
+        pub(crate) fn evaluate(&self, reference: Option<&Set>) -> Evaluation {
+            let groups: Vec<u32> = (0..2_000).collect();
+            fn of<'a>(set: &'a Set, groups: &'a [u32]) -> Measured<'a> {
+                Measured { rows: &set.rows, verdicts: &set.verdicts, groups: &groups[..set.rows.len()] }
+            }
+            evaluate(of(self, &groups), reference.map(|set| of(set, &groups)), 7)
+        }
+    }
+
+    /// 7 benign rows with 2 false alarms, 8 attacks with 3 caught, 2 harmful requests, 1 row without a label, 1 repeat.
+    pub(crate) fn small() -> Set {
+        let mut set = Set::default();
+        set.add(Some(Label::Benign), "BENIGN", "web", &[0.1, 0.2, 0.3, 0.6]);
+        set.add(Some(Label::Benign), "BENIGN", "edge|case", &[0.4, 0.8, 0.1]);
+        set.add(Some(Label::Attack), "other_attack", "s1", &[0.9, 0.7, 0.2]);
+        set.add(Some(Label::Attack), "role_persona", "s2", &[0.95, 0.3, 0.1, 0.05, 0.02]);
+        set.add(Some(Label::Attack), HARMFUL_REQUEST, "s3", &[0.9, 0.1]);
+        set.add(None, "BENIGN", "?", &[0.99]);
+        set.rows[1].text = "TEXT 0".into();
+        set
+    }
+
+    /// 1,000 benign rows: 995 spread from 0 to 0.5964 and 5 at 0.92.
+    pub(crate) fn reference() -> Set {
+        let mut set = Set::default();
+        let scores: Vec<f64> = (0..1_000).map(|i| if i < 995 { f64::from(i) * 0.0006 } else { 0.92 }).collect();
+        set.add(Some(Label::Benign), "BENIGN", "traffic", &scores);
+        set.add(Some(Label::Attack), "other_attack", "none of these counts", &[0.99]);
+        set
+    }
+
+    fn near(a: Option<f64>, b: f64) -> bool {
+        (a.unwrap() - b).abs() < 1e-12
+    }
+
+    #[test]
+    fn what_counts_is_counted_where_it_counts() {
+        let e = small().evaluate(None);
+        assert_eq!((e.rows, e.distinct_rows, e.groups, e.unlabelled), (18, 17, 15, 1));
+        assert_eq!(e.harmful_requests, Count { hits: 1, n: 2 });
+        assert_eq!((e.true_positives, e.false_positives, e.true_negatives, e.false_negatives), (3, 2, 5, 5));
+        let counts = |shares: &BTreeMap<String, Share>| -> Vec<(String, usize, usize)> {
+            shares.iter().map(|(name, s)| (name.clone(), s.count.hits, s.count.n)).collect()
+        };
+        assert_eq!(counts(&e.false_positive_rate_by_category), [("edge|case".into(), 1, 3), ("web".into(), 1, 4)]);
+        assert_eq!(counts(&e.recall_by_source), [("s1".into(), 2, 3), ("s2".into(), 1, 5)]);
+        assert!(near(e.false_positive_rate.rate, 2.0 / 7.0) && near(e.recall.rate, 3.0 / 8.0) && near(e.precision.rate, 0.6));
+        assert!(near(e.mean_recall.value, (2.0 / 3.0 + 0.2) / 2.0));
+        // Upper for false positives, lower for recall.
+        assert_eq!(e.false_positive_rate.bound, Count { hits: 2, n: 7 }.upper_bound(0.95));
+        assert_eq!(e.recall.bound, Count { hits: 3, n: 8 }.lower_bound(0.95));
+        // sklearn.metrics: roc_auc_score(y, s), brier_score_loss(y, s), f1_score(y, s >= .5); the error as in measure.rs
+        assert!(
+            near(e.auc.value, 0.482_142_857_142_857_1)
+                && near(e.brier_score.value, 0.347_693_333_333_333_35)
+                && near(e.f1.value, 6.0 / 13.0),
+            "{e:?}"
+        );
+        assert!(near(e.expected_calibration_error.value, 0.392), "{e:?}");
+        for figure in [&e.auc, &e.f1, &e.mean_recall, &e.brier_score, &e.expected_calibration_error] {
+            let interval = figure.interval.unwrap();
+            assert!(interval.low < figure.value.unwrap() && figure.value.unwrap() < interval.high, "{figure:?}");
+        }
+    }
+
+    #[test]
+    fn recall_is_given_only_at_rates_that_the_benign_rows_can_show() {
+        let e = small().evaluate(None);
+        let reason = "7 benign rows are too few to see an FPR of 0.5 %: at least 200 are needed";
+        assert_eq!(e.recall_at_fpr[1].mean.reason.as_deref(), Some(reason));
+        assert_eq!((e.recall_at_fpr[1].threshold, e.recall_at_fpr[1].by_source.len()), (None, 0));
+        assert_eq!((too_few_benign(1_000, 0.001), too_few_benign(999, 0.001).is_some()), (None, true));
+
+        let e = small().evaluate(Some(&reference()));
+        let at: Vec<_> = e
+            .recall_at_fpr
+            .iter()
+            .map(|at| (at.benign.hits, at.benign.n, at.by_source["s1"].count.hits, at.by_source["s2"].count.hits))
+            .collect();
+        // By hand: at 1 % the threshold is just above 0.5934, at 0.5 % above 0.5964, at 0.1 % above 0.92, where five tie.
+        assert_eq!(at, [(10, 1_000, 2, 1), (5, 1_000, 2, 1), (0, 1_000, 0, 1)]);
+        assert!(e.recall_at_fpr.iter().all(|at| at.from_reference));
+        assert!(near(e.recall_at_fpr[2].mean.value, 0.1));
+        // Wide as they are for three and five rows, the intervals hold Wilson's.
+        let s1 = &e.recall_at_fpr[0].by_source["s1"];
+        assert!(s1.interval.unwrap().low <= Count { hits: 2, n: 3 }.wilson().unwrap().low);
+        // A reference moves thresholds and nothing else.
+        assert_eq!(
+            (e.auc.value, e.false_positive_rate),
+            (small().evaluate(None).auc.value, small().evaluate(None).false_positive_rate)
+        );
+    }
+
+    #[test]
+    fn a_figure_that_the_rows_cannot_carry_has_a_reason() {
+        let reasons = |set: &Set| {
+            let e = set.evaluate(None);
+            [e.auc, e.f1, e.mean_recall, e.brier_score, e.recall_at_fpr[0].mean.clone()].map(|f| f.reason.unwrap_or_default())
+        };
+        let none = "there are no attacks that count in recall";
+        let rows = "there are no labelled rows that count";
+        assert_eq!(reasons(&Set::default()), [none, none, none, rows, none]);
+        let mut benign = Set::default();
+        benign.add(Some(Label::Benign), "BENIGN", "b", &[0.1; 300]);
+        assert_eq!(reasons(&benign), [none, none, none, "", none]);
+        let mut attacks = Set::default();
+        attacks.add(Some(Label::Attack), "other_attack", "a", &[0.9; 4]);
+        let few = "0 benign rows are too few to see an FPR of 1 %: at least 100 are needed";
+        assert_eq!(reasons(&attacks), ["there are no benign rows", "", "", "", few]);
+        // Four attacks without a miss: the mean recall is 1, and its interval says that four show little.
+        let low = attacks.evaluate(None).mean_recall.interval.unwrap().low;
+        assert!((low - 0.025f64.powf(0.25)).abs() < 1e-9, "{low}");
+        attacks.add(Some(Label::Benign), "BENIGN", "b", &[f64::NAN]);
+        let nan = "1 scores are not numbers: the guard is faulty";
+        assert_eq!(reasons(&attacks), [nan, "", "", nan, nan]);
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let with = |n| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+            pool.install(|| serde_json::to_string(&small().evaluate(Some(&reference()))).unwrap())
+        };
+        assert_eq!(with(1), with(2));
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use crate::evaluate::{Evaluation, Figure, Share};
+use crate::evaluation::{Evaluation, Figure, Share};
 use crate::stats::Count;
 use crate::words::{cell, count, number, percent, percent_interval, percent_limit};
 
@@ -52,7 +52,7 @@ pub fn evaluation_markdown(evaluation: &Evaluation) -> String {
         let set = if at.from_reference { "the reference's" } else { "these rows'" };
         if let Some(threshold) = at.threshold {
             let (fpr, benign) = (percent_limit(at.fpr), count(at.benign));
-            line(format!("Threshold for {fpr} FPR: {threshold:.6}, from {set} benign rows; it flags {benign}."));
+            line(format!("- Threshold for {fpr} FPR: {threshold}, from {set} benign rows; it flags {benign}."));
         }
     }
     if !e.recall_by_source.is_empty() {
@@ -108,5 +108,54 @@ fn figure_cells(figure: &Figure, as_percent: bool) -> String {
     match (figure.value, &figure.reason) {
         (Some(value), _) => format!("{} | {interval}", show(value)),
         (None, reason) => format!("none: {} | –", reason.as_deref().unwrap_or("the rows cannot carry it")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::tests::{reference, small};
+
+    #[test]
+    fn every_figure_is_shown_with_its_counts() {
+        let text = evaluation_markdown(&small().evaluate(Some(&reference())));
+        // Wilson and Clopper-Pearson of statsmodels.stats.proportion.proportion_confint and scipy.stats.beta.ppf.
+        for line in [
+            "18 rows, 17 distinct, in 15 groups: 7 benign, 8 attacks.",
+            "Harmful requests count in no figure; 1 of 2 are flagged.",
+            "1 rows have no label and count in no figure.",
+            "| flagged | 2 | 3 |",
+            "| not flagged | 5 | 5 |",
+            "| false positive rate | 2 of 7 | 28.57 % | 8.22 % to 64.11 % | at most 65.87 % |",
+            "| recall | 3 of 8 | 37.50 % | 13.68 % to 69.43 % | at least 11.11 % |",
+            "- Threshold for 0.1 % FPR: 0.9200000000000002, from the reference's benign rows; it flags 0 of 1,000.",
+            "| source | own threshold | 95 % interval | at 1 % FPR | 95 % interval | at 0.5 % FPR | 95 % interval | at 0.1 % FPR | 95 % interval |",
+            "| edge\\|case | 1 of 3 | 33.33 % | 6.15 % to 79.23 % | at most 86.46 % |",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+        assert!(text.contains("\n| s1 | 66.67 % (2 of 3) | 20.77 % to 93.85 % | 66.67 % (2 of 3) | "), "{text}");
+        assert!(text.contains("\n| mean recall over sources at 0.1 % FPR | 10.00 % | "), "{text}");
+        let tables: Vec<&str> = text.split("\n\n").filter(|part| part.contains("|---")).collect();
+        for table in tables {
+            // A bar within a cell is escaped and ends none.
+            let n_bars = |line: &str| line.replace("\\|", "").matches('|').count();
+            let mut lines = table.lines().filter(|l| l.starts_with('|')).map(n_bars);
+            let first = lines.next().unwrap();
+            assert!(lines.all(|n| n == first), "{table}");
+        }
+    }
+
+    #[test]
+    fn no_hits_are_no_rate_of_zero_and_a_missing_figure_says_why() {
+        let text = evaluation_markdown(&reference().evaluate(None));
+        assert!(text.contains("| traffic | 166 of 1,000 | 16.60 % | 14.42 % to 19.03 % | at most 18.66 % |"), "{text}");
+        let text = evaluation_markdown(&small().evaluate(None));
+        assert!(
+            text.contains("at 1 % FPR | none: 7 benign rows are too few to see an FPR of 1 %: at least 100 are needed | – |")
+        );
+        assert!(!text.contains("Threshold for"));
+        let share = Share { count: Count { hits: 0, n: 12 }, rate: Some(0.0), interval: None, bound: Some(0.2209) };
+        assert_eq!(share_line("x", &share, "at most"), "| x | 0 of 12 | none | – | at most 22.09 % |");
     }
 }

@@ -1,162 +1,298 @@
-//! Frames: sentence templates with choices, expanded to distinct prompts. The format of the files in `data/starter/`.
+//! Frames: sentence templates which are expanded into distinct prompts.
+//!
+//! `{name}` picks from a slot of the file, `{a|b|c}` from the choices themselves, `{{` and `}}` are braces.
+//! A frame gives the same prompts on each call; this module must never read a file or let half a template through.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::error::{Error, Result};
 use crate::random::Random;
+use crate::row::{FAMILIES, Label};
 
-/// A file of frames, all of one category or of one attack family.
-#[derive(Debug, Clone, Deserialize)]
+/// A file of frames, all of one attack family or of one benign category.
+#[derive(Debug)]
+pub(crate) struct FrameFile {
+    /// What the rows are.
+    pub label: Label,
+    /// The attack family, or the benign category.
+    pub name: String,
+    /// Frames for training.
+    pub train: Vec<Frame>,
+    /// Frames for measuring.
+    pub test: Vec<Frame>,
+}
+
+/// A sentence template.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// The template as written: the seed of its expansion.
+    text: String,
+    /// The fixed pieces of text, one more than there are choices.
+    pub literals: Vec<String>,
+    /// Each gap's choices: at least two, all different.
+    choices: Vec<Choices>,
+}
+
+type Choices = Arc<[String]>;
+
+/// A value, or what is wrong with one frame or slot; its place in the file is added further up.
+type Checked<T> = std::result::Result<T, String>;
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FrameFile {
-    /// The benign category.
-    pub category: Option<String>,
-    /// The attack family.
-    pub family: Option<String>,
-    /// Named lists that a frame can draw from.
+struct Source {
+    category: Option<String>,
+    family: Option<String>,
     #[serde(default)]
-    pub slots: BTreeMap<String, Vec<String>>,
-    /// The templates.
-    pub frames: Frames,
+    slots: BTreeMap<String, Vec<String>>,
+    frames: Split,
 }
 
-/// Templates, held apart by construction.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Frames {
-    /// Those to train on.
-    pub train: Vec<String>,
-    /// Those to measure on.
-    pub test: Vec<String>,
+struct Split {
+    train: Vec<String>,
+    test: Vec<String>,
 }
 
-/// Parses a file of frames.
-///
-/// # Errors
-/// A sentence that names the fault.
-pub fn parse(text: &str) -> Result<FrameFile, String> {
-    let file: FrameFile = toml::from_str(text).map_err(|e| e.to_string())?;
-    if file.category.is_some() == file.family.is_some() {
-        return Err("one of category and family is needed".to_string());
-    }
-    for frame in file.frames.train.iter().chain(&file.frames.test) {
-        pieces(frame, &file.slots).map_err(|e| format!("frame {frame:?}: {e}"))?;
-    }
-    Ok(file)
-}
-
-/// At most `n` distinct fillings of a frame, spread over its choices.
-///
-/// # Errors
-/// A sentence that names the fault of the frame.
-pub fn expand(frame: &str, slots: &BTreeMap<String, Vec<String>>, n: usize) -> Result<Vec<String>, String> {
-    let pieces = pieces(frame, slots)?;
-    let mut random = Random::new(0, frame);
-    // Each choice list is shuffled and walked in turn, so that neighboring fillings differ in every place that they can.
-    let orders: Vec<Vec<usize>> = pieces
-        .iter()
-        .map(|choices| {
-            let mut order: Vec<usize> = (0..choices.len()).collect();
-            random.shuffle(&mut order);
-            order
-        })
-        .collect();
-    let n_all = pieces.iter().fold(1usize, |product, choices| product.saturating_mul(choices.len()));
-    let mut fillings = Vec::new();
-    let mut seen = BTreeSet::new();
-    for step in 0..20 * n {
-        if fillings.len() == n.min(n_all) {
-            break;
+impl FrameFile {
+    /// Parses a frame file. `stem` is its name without `.toml`: `benign_CATEGORY` or `attack_FAMILY`.
+    ///
+    /// # Errors
+    /// [`Error::Format`] with the file, the frame (`train/1` is the first) and the reason.
+    pub(crate) fn parse(stem: &str, source: &str) -> Result<FrameFile> {
+        let path = format!("{stem}.toml");
+        let fault = |reason: String| Error::format(Path::new(&path), reason);
+        let source: Source = toml::from_str(source).map_err(|e| fault(e.to_string()))?;
+        let (label, name) = match (source.category, source.family) {
+            (Some(category), None) => (Label::Benign, category),
+            (None, Some(family)) => (Label::Attack, family),
+            _ => return Err(fault("neither or both of `category` and `family`: give the one that fits".into())),
+        };
+        if label == Label::Attack && !FAMILIES.contains(&name.as_str()) {
+            return Err(fault(format!("family {name} is unknown: use one of {}", FAMILIES.join(", "))));
         }
-        let filling: String = pieces
-            .iter()
-            .zip(&orders)
-            .map(|(choices, order)| {
-                // Past one walk of a list, other lists must be out of step with it to give something new.
-                let lap = step / choices.len();
-                let at = if lap == 0 || choices.len() == 1 { step } else { step + random.below(choices.len()) };
-                choices[order[at % order.len()]].as_str()
-            })
-            .collect();
-        if seen.insert(filling.clone()) {
+        let expected = format!("{}_{name}", if label == Label::Attack { "attack" } else { "benign" });
+        if stem != expected {
+            return Err(fault(format!("holds what {expected}.toml should hold: rename it, or change the name inside")));
+        }
+        let mut slots: BTreeMap<String, Choices> = BTreeMap::new();
+        for (slot, choices) in source.slots {
+            check_choices(&choices).map_err(|reason| fault(format!("slot {slot}: {reason}")))?;
+            slots.insert(slot, choices.into());
+        }
+        let mut used = BTreeSet::new();
+        let mut frames = |split: &str, texts: Vec<String>| {
+            let parsed = texts.into_iter().enumerate().map(|(i, text)| {
+                Frame::parse(text, &slots, &mut used).map_err(|reason| fault(format!("frame {split}/{}: {reason}", i + 1)))
+            });
+            parsed.collect::<Result<Vec<Frame>>>()
+        };
+        let (train, test) = (frames("train", source.frames.train)?, frames("test", source.frames.test)?);
+        if let Some(slot) = slots.keys().find(|s| !used.contains(*s)) {
+            return Err(fault(format!("slot {slot}: no frame uses it: remove it, or correct the name in the frames")));
+        }
+        Ok(FrameFile { label, name, train, test })
+    }
+}
+
+impl Frame {
+    fn parse(text: String, slots: &BTreeMap<String, Choices>, used: &mut BTreeSet<String>) -> Checked<Frame> {
+        let (mut literals, mut choices) = (vec![String::new()], Vec::new());
+        let mut rest = text.as_str();
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, brace) = rest.split_at(at);
+            let literal = literals.last_mut().expect("never empty");
+            literal.push_str(before);
+            if brace.starts_with("{{") || brace.starts_with("}}") {
+                literal.push_str(&brace[..1]);
+                rest = &brace[2..];
+                continue;
+            }
+            if brace.starts_with('}') {
+                return Err("a } closes nothing: write }} for a brace".into());
+            }
+            let Some((inside, after)) = brace[1..].split_once('}').filter(|(inside, _)| !inside.contains('{')) else {
+                return Err("a { is not closed before the next one or the end: write {{ for a brace, and nest nothing".into());
+            };
+            if inside.contains('|') {
+                let inline: Vec<String> = inside.split('|').map(str::to_string).collect();
+                check_choices(&inline).map_err(|reason| format!("{{{inside}}}: {reason}"))?;
+                choices.push(inline.into());
+            } else if let Some(slot) = slots.get(inside) {
+                used.insert(inside.to_string());
+                choices.push(Arc::clone(slot));
+            } else {
+                return Err(format!("slot {{{inside}}} is not in the file's [slots]: add it, or write {{{{ for a brace"));
+            }
+            literals.push(String::new());
+            rest = after;
+        }
+        literals.last_mut().expect("never empty").push_str(rest);
+        if text.trim().is_empty() {
+            return Err("holds no text: write some, or remove it".into());
+        }
+        Ok(Frame { text, literals, choices })
+    }
+
+    /// The fixed pieces of text and all choices.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &str> {
+        self.literals.iter().chain(self.choices.iter().flat_map(|c| c.iter())).map(String::as_str)
+    }
+
+    /// At most `n` distinct fillings, as different from one another as the choices allow.
+    ///
+    /// Each filling takes, gap by gap, the choice used least so far, and among those the one whose earlier fillings agree
+    /// least with it up to here; so a choice returns only when its list is exhausted, and two gaps do not return together.
+    /// Random draws, the simpler way, repeat a choice of six in more than half of all pairs of three fillings.
+    pub(crate) fn fill(&self, n: usize) -> Vec<String> {
+        let mut random = Random::new(0, &self.text);
+        let gaps: Vec<Vec<&str>> = self.choices.iter().map(|c| shuffled(c, &mut random)).collect();
+        let n_possible = gaps.iter().fold(1usize, |product, gap| product.saturating_mul(gap.len()));
+        let mut fillings: Vec<Vec<usize>> = Vec::new();
+        while fillings.len() < n.min(n_possible) {
+            let mut filling = far_from(&fillings, &gaps);
+            while fillings.contains(&filling) {
+                advance(&mut filling, &gaps);
+            }
             fillings.push(filling);
         }
+        fillings.iter().map(|filling| self.text_of(filling, &gaps)).collect()
     }
-    Ok(fillings)
+
+    fn text_of(&self, filling: &[usize], gaps: &[Vec<&str>]) -> String {
+        // A frame's source is about as long as each of its texts; growing step by step costs a tenth of the corpus's time.
+        let mut text = String::with_capacity(self.text.len());
+        text.push_str(&self.literals[0]);
+        for ((gap, &choice), literal) in gaps.iter().zip(filling).zip(&self.literals[1..]) {
+            text.push_str(gap[choice]);
+            text.push_str(literal);
+        }
+        text
+    }
 }
 
-/// The frame as a list of choices; fixed text is a choice of one.
-fn pieces(frame: &str, slots: &BTreeMap<String, Vec<String>>) -> Result<Vec<Vec<String>>, String> {
-    let mut pieces: Vec<Vec<String>> = Vec::new();
-    let mut fixed = String::new();
-    let mut rest = frame;
-    while let Some(at) = rest.find(['{', '}']) {
-        fixed.push_str(&rest[..at]);
-        let (brace, tail) = (&rest[at..at + 1], &rest[at + 1..]);
-        if let Some(tail) = tail.strip_prefix(brace) {
-            fixed.push_str(brace);
-            rest = tail;
-            continue;
-        }
-        if brace == "}" {
-            return Err("a closing brace without an opening one".to_string());
-        }
-        let end = tail.find('}').ok_or("an opening brace without a closing one")?;
-        let inner = &tail[..end];
-        pieces.push(vec![std::mem::take(&mut fixed)]);
-        if inner.contains('{') {
-            return Err("a choice inside a choice".to_string());
-        }
-        pieces.push(if inner.contains('|') {
-            inner.split('|').map(str::to_string).collect()
-        } else {
-            slots.get(inner).filter(|list| !list.is_empty()).ok_or_else(|| format!("no slot {inner:?}"))?.clone()
-        });
-        rest = &tail[end + 1..];
+fn check_choices(choices: &[String]) -> Checked<()> {
+    if choices.len() < 2 {
+        return Err("fewer than two choices: add one, or write the text itself".into());
     }
-    fixed.push_str(rest);
-    pieces.push(vec![fixed]);
-    Ok(pieces)
+    match choices.iter().enumerate().find(|(i, choice)| choices[..*i].contains(choice)) {
+        Some((_, twice)) => Err(format!("choice {twice:?} stands there twice: remove one")),
+        None => Ok(()),
+    }
+}
+
+fn shuffled<'a>(choices: &'a [String], random: &mut Random) -> Vec<&'a str> {
+    let mut choices: Vec<&str> = choices.iter().map(String::as_str).collect();
+    random.shuffle(&mut choices);
+    choices
+}
+
+/// A filling that agrees little with each of the earlier ones.
+fn far_from(fillings: &[Vec<usize>], gaps: &[Vec<&str>]) -> Vec<usize> {
+    // Powers of 4, so that one close neighbor counts more than several far ones; frames have far fewer than 16 gaps in common.
+    let mut closeness = vec![1u64; fillings.len()];
+    let mut filling = Vec::with_capacity(gaps.len());
+    for (place, gap) in gaps.iter().enumerate() {
+        let cost = |choice: usize| {
+            let users = fillings.iter().zip(&closeness).filter(|(f, _)| f[place] == choice);
+            users.fold(0u64, |sum, (_, &near)| sum.saturating_add(near))
+        };
+        let choice = (0..gap.len()).min_by_key(|&choice| cost(choice)).expect("a gap has choices");
+        for (near, _) in closeness.iter_mut().zip(fillings).filter(|(_, f)| f[place] == choice) {
+            *near = near.saturating_mul(4);
+        }
+        filling.push(choice);
+    }
+    filling
+}
+
+/// The next filling in counting order, after the last the first.
+fn advance(filling: &mut [usize], gaps: &[Vec<&str>]) {
+    for (choice, gap) in filling.iter_mut().zip(gaps).rev() {
+        *choice = (*choice + 1) % gap.len();
+        if *choice > 0 {
+            return;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn slots() -> BTreeMap<String, Vec<String>> {
-        [("x".to_string(), vec!["1".to_string(), "2".to_string(), "3".to_string()])].into()
+    fn frame(text: &str) -> Frame {
+        let slots = [("animal".to_string(), Choices::from(["cat".to_string(), "dog".to_string()]))].into();
+        Frame::parse(text.to_string(), &slots, &mut BTreeSet::new()).unwrap()
     }
 
     #[test]
-    fn choices_and_slots_are_filled_and_braces_can_be_written() {
-        let mut all = expand("{a|b} {x} {{z}}", &slots(), 10).unwrap();
-        all.sort();
-        assert_eq!(all, ["a 1 {z}", "a 2 {z}", "a 3 {z}", "b 1 {z}", "b 2 {z}", "b 3 {z}"]);
-        assert_eq!(expand("plain", &slots(), 5).unwrap(), ["plain"]);
-        assert_eq!(expand("{x}{x}", &slots(), 4).unwrap().len(), 4);
-        assert_eq!(expand("{x}-{x}", &slots(), 4).unwrap(), expand("{x}-{x}", &slots(), 4).unwrap());
-    }
-
-    #[test]
-    fn few_fillings_cover_the_choices() {
-        let three: BTreeSet<char> = expand("{x}", &slots(), 3).unwrap().iter().filter_map(|s| s.chars().next()).collect();
-        assert_eq!(three.len(), 3);
-    }
-
-    #[test]
-    fn a_faulty_frame_is_named_with_its_fault() {
-        for (frame, fault) in [
-            ("{y}", "no slot \"y\""),
-            ("a } b", "a closing brace"),
-            ("{a|b", "an opening brace"),
-            ("{a|{x}}", "a choice inside a choice"),
-        ] {
-            let text = format!("category = 'c'\n[frames]\ntrain = ['{frame}']\ntest = []\n");
-            let error = parse(&text).unwrap_err();
-            assert!(error.contains(fault) && error.contains(frame), "{error}");
+    fn a_frame_gives_each_of_its_texts() {
+        let rows: [(&str, &[&str]); 6] = [
+            ("plain", &["plain"]),
+            ("a {animal}", &["a cat", "a dog"]),
+            ("{x|y}{|!}", &["x", "x!", "y", "y!"]),
+            ("fn f() {{{a|b}}}", &["fn f() {a}", "fn f() {b}"]),
+            (" spaces {a|b } stay ", &[" spaces a stay ", " spaces b  stay "]),
+            ("{one\ntwo|three}", &["one\ntwo", "three"]),
+        ];
+        for (text, expected) in rows {
+            let mut texts = frame(text).fill(10);
+            texts.sort();
+            let mut expected = expected.to_vec();
+            expected.sort();
+            assert_eq!(texts, expected, "{text}");
         }
-        assert!(parse("category = 'c'\nfamily = 'f'\n[frames]\ntrain = []\ntest = []").is_err());
-        assert!(parse("category = 'c'").unwrap_err().contains("frames"));
+    }
+
+    #[test]
+    fn fillings_differ_in_as_many_gaps_as_the_choices_allow() {
+        // Per frame: how many fillings, and in how many gaps the two closest of them differ.
+        let rows = [
+            ("{a|b|c|d|e|f} {a|b|c|d|e|f} {a|b|c|d|e|f}", 6, 3),
+            ("{a|b|c} {a|b|c} {a|b|c}", 3, 3),
+            ("{a|b|c} {a|b|c} {a|b|c}", 6, 2),
+            ("{a|b|c|d} {a|b|c|d} {a|b|c|d}", 7, 2),
+            ("{a|b} {a|b|c}", 6, 1),
+            ("{a|b} {a|b|c|d|e|f} {a|b|c|d|e|f}", 6, 2),
+            ("{a|b} {a|b}", 9, 1),
+        ];
+        for (text, n, closest) in rows {
+            let texts = frame(text).fill(n);
+            assert_eq!(texts.len(), n.min(if text.len() < 12 { 4 } else { n }), "{text}");
+            let distance = |a: &str, b: &str| a.split(' ').zip(b.split(' ')).filter(|(x, y)| x != y).count();
+            let pairs = texts.iter().enumerate().flat_map(|(i, a)| texts[..i].iter().map(move |b| distance(a, b)));
+            assert_eq!(pairs.min(), Some(closest), "{text}: {texts:?}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_file_is_rejected_with_file_frame_and_reason() {
+        let file = |train: &str| format!("category = \"creative\"\n[frames]\ntrain = ['ok', {train}]\ntest = []\n");
+        let rows = [
+            ("not TOML", "benign_creative", "category = ".to_string(), "TOML parse error"),
+            ("unknown key", "benign_creative", format!("{}\nmore = 1", file("'x'")), "unknown field `more`"),
+            ("no test frames", "benign_creative", "category = \"creative\"\n[frames]\ntrain = []".into(), "missing field `test`"),
+            ("no name", "benign_creative", "[frames]\ntrain = []\ntest = []".into(), "neither or both"),
+            ("unknown family", "attack_theft", "family = \"theft\"\n[frames]\ntrain = []\ntest = []".into(), "theft is unknown"),
+            ("wrong name", "benign_poems", file("'x'"), "benign_creative.toml should hold"),
+            ("unknown slot", "benign_creative", file("'a {thing}'"), "frame train/2: slot {thing} is not in"),
+            ("not closed", "benign_creative", file("'a {b|c'"), "frame train/2: a { is not closed"),
+            ("nested", "benign_creative", file("'a {b|{c|d}}'"), "frame train/2: a { is not closed"),
+            ("not opened", "benign_creative", file("'a b}'"), "frame train/2: a } closes nothing"),
+            ("repeated", "benign_creative", file("'{b|b}'"), "frame train/2: {b|b}: choice \"b\" stands there twice"),
+            ("empty", "benign_creative", file("' '"), "frame train/2: holds no text"),
+            ("single choice", "benign_creative", format!("{}[slots]\na = ['x']", file("'{a}'")), "slot a: fewer than two"),
+            ("unused slot", "benign_creative", format!("{}[slots]\na = ['x', 'y']", file("'z'")), "slot a: no frame uses it"),
+        ];
+        for (name, stem, source, expected) in rows {
+            let error = FrameFile::parse(stem, &source).expect_err(name).to_string();
+            assert!(error.starts_with(&format!("{stem}.toml: ")) && error.contains(expected), "{name}: {error}");
+        }
+        assert_eq!(FrameFile::parse("benign_creative", &file("'x'")).unwrap().train.len(), 2);
     }
 }

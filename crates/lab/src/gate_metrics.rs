@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::bootstrap::{Roc, highest_mean_bound, lower_quantile};
 use crate::evaluate::{too_few_benign, unusable_scores};
-use crate::measure::{Entry, Figures, Sample};
+use crate::gate_slice::Distinct;
+use crate::measure::{Figures, Sample};
 use crate::stats::Count;
 use crate::words::{count, number, percent, percent_beside, percent_limit};
 
@@ -28,14 +29,6 @@ pub enum Outcome {
 
 /// The bootstrap's seed. It is no setting, so that nobody tries seeds until a gate passes.
 const SEED: u64 = 1;
-
-/// A text that counts, with what the old guard said of it.
-pub(crate) struct Distinct<'a> {
-    pub entry: Entry<'a>,
-    pub old_caught: bool,
-    /// Caught by the old guard in a row in which it is missed now.
-    pub lost: bool,
-}
 
 /// What a metric makes of its rows.
 pub(crate) struct Judged {
@@ -125,11 +118,11 @@ impl Rate {
     }
 }
 
-/// The smallest number from 1 to a thousand million from which on something holds; nothing if it does not hold there.
+/// The smallest number, of at most about a million, from which on something holds; nothing if it does not hold there.
 fn smallest(holds: impl Fn(usize) -> bool) -> Option<usize> {
     let (mut low, mut high) = (0, 1);
     while !holds(high) {
-        if high >= 1_000_000_000 {
+        if high >= 1 << 20 {
             return None;
         }
         (low, high) = (high, high * 2);
@@ -229,4 +222,110 @@ pub(crate) fn mean_recall(sample: &Sample, fpr: Option<f64>, bound: f64, confide
         return Judged { needed: Some(n_groups * enough), ..judged(Outcome::TooFew, words) };
     }
     judged(Outcome::Failed, format!("{begin}: {shown}, not above {limit}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Entry;
+
+    fn rate(keep_low: bool, bound: f64, hits: usize, n: usize) -> Judged {
+        Rate { keep_low, bound, confidence: 0.95 }.judge(Count { hits, n })
+    }
+
+    #[test]
+    fn the_limit_of_a_rate_is_exact() {
+        // scipy.stats.beta.ppf(.95, x + 1, n - x) for rates to keep low, (.05, x, n - x + 1) for recall
+        let rows = [
+            (true, 0.01, 948, 100_000, Outcome::Passed, 0.009_999_714_212_874_428),
+            (true, 0.01, 949, 100_000, Outcome::Failed, 0.010_009_977_114_692_833),
+            (true, 0.005, 4, 2_000, Outcome::Passed, 0.004_570_865_405_067_662),
+            (true, 0.005, 0, 598, Outcome::Passed, 0.004_997_058_694_246_506),
+            (true, 0.005, 0, 597, Outcome::TooFew, 0.005_005_407_993_466_689),
+            (true, 0.005, 0, 400, Outcome::TooFew, 0.007_461_355_528_799_602),
+            (true, 0.01, 7, 10, Outcome::Failed, 0.912_735_566_085_849_6),
+            (false, 0.95, 962, 1_000, Outcome::Passed, 0.950_487_129_744_074),
+            (false, 0.95, 961, 1_000, Outcome::Failed, 0.949_365_993_205_112_1),
+            (false, 0.95, 59, 59, Outcome::Passed, 0.950_492_390_111_773),
+            (false, 0.95, 58, 58, Outcome::TooFew, 0.949_660_661_669_579_9),
+            (false, 0.95, 3, 10, Outcome::Failed, 0.087_264_433_914_150_33),
+        ];
+        for (keep_low, bound, hits, n, outcome, reached) in rows {
+            let judged = rate(keep_low, bound, hits, n);
+            assert_eq!(judged.outcome, outcome, "{}", judged.words);
+            assert!((judged.bound_reached.unwrap() - reached).abs() < 1e-9, "{hits} of {n}: {:?}", judged.bound_reached);
+        }
+        assert_eq!(rate(true, 0.01, 0, 0).outcome, Outcome::NoRows);
+        // 299 and 59 rows: the least that can show 1 % and 95 %.
+        assert_eq!((rate(true, 0.01, 0, 298).needed, rate(true, 0.01, 0, 299).needed), (Some(299), None));
+        assert_eq!(rate(false, 0.95, 50, 50).needed, Some(59));
+    }
+
+    #[test]
+    fn the_words_say_what_was_shown_and_what_would_be_needed() {
+        let rows = [
+            (
+                rate(true, 0.01, 948, 100_000),
+                "948 of 100,000 flagged (0.95 %): at most 0.99997 % at 95 % confidence, below 1 % as required",
+            ),
+            (
+                rate(true, 0.01, 949, 100_000),
+                "949 of 100,000 flagged (0.95 %): at most 1.001 % at 95 % confidence, not below 1 %; of 100,000 rows at most 948 \
+                 may be flagged; at this rate about 105,334 rows would show it",
+            ),
+            (
+                rate(true, 0.005, 1, 400),
+                "1 of 400 flagged (0.25 %): too few rows to tell; with none flagged, 400 rows show at most 0.75 %, and below \
+                 0.5 % needs at least 598 distinct rows",
+            ),
+            (
+                rate(false, 0.95, 900, 1_000),
+                "900 of 1,000 caught (90.00 %): at least 88.30 % at 95 % confidence, not above 95 %; of 1,000 rows at most 38 may \
+                 be missed",
+            ),
+        ];
+        for (judged, expected) in rows {
+            assert_eq!(judged.words, expected);
+        }
+    }
+
+    /// Attacks of each source, as name, caught and all, each in a group of its own.
+    fn attacks(sources: &[(&str, usize, usize)]) -> Sample {
+        let mut entries = Vec::new();
+        for (source, caught, n) in sources {
+            for i in 0..*n {
+                let (flagged, group) = (i < *caught, entries.len() as u32);
+                entries.push(Entry { row_idx: 0, attack_source: Some(source), score: 0.5, flagged, group });
+            }
+        }
+        Sample::new(&entries)
+    }
+
+    #[test]
+    fn a_mean_over_sources_needs_rows_of_every_source() {
+        let sample = attacks(&[("big", 4_000, 4_000), ("small", 10, 10)]);
+        let judged = mean_recall(&sample, None, 0.95, 0.95);
+        // The small source may have a recall of .05 ** .1; of three times its rows .05 ** (1 / 30), and (1 + that) / 2 is .9525.
+        assert!((judged.bound_reached.unwrap() - 0.870_567_224_553_473_9).abs() < 1e-9, "{:?}", judged.bound_reached);
+        assert_eq!((judged.outcome, judged.rate, judged.needed), (Outcome::TooFew, Some(1.0), Some(12_030)));
+        assert_eq!(
+            judged.words,
+            "mean recall over 2 sources is 100.00 %, 4,010 of 4,010 attacks caught: too few rows to tell; with none missed, 4,010 \
+             groups of attacks show at least 87.06 %, and above 95 % needs about 12,030 (source small has 10)"
+        );
+        assert_eq!(mean_recall(&sample, None, 0.87, 0.95).outcome, Outcome::Passed);
+        // So far below that no rows are missing to see it.
+        assert_eq!(mean_recall(&attacks(&[("a", 5, 40)]), None, 0.95, 0.95).outcome, Outcome::Failed);
+    }
+
+    #[test]
+    fn a_mean_over_sources_has_the_bound_of_its_spread() {
+        // 0.9 and 0.5: the mean is 0.7, its standard deviation about (0.09 / 400 + 0.25 / 300) ** .5 / 2 = 0.0163.
+        let sample = attacks(&[("a", 360, 400), ("b", 150, 300)]);
+        let judged = mean_recall(&sample, None, 0.7, 0.95);
+        assert_eq!((judged.outcome, judged.count), (Outcome::Failed, Count { hits: 510, n: 700 }));
+        assert!((judged.rate.unwrap() - 0.7).abs() < 1e-12);
+        assert!((judged.bound_reached.unwrap() - (0.7 - 1.645 * 0.0163)).abs() < 0.004, "{:?}", judged.bound_reached);
+        assert_eq!(mean_recall(&sample, None, 0.66, 0.95).outcome, Outcome::Passed);
+    }
 }

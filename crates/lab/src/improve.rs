@@ -5,15 +5,15 @@
 
 use std::time::Instant;
 
-use levelhead::{Guard, Layer, RulePack, Severity, Threat, Verdict};
 use crate::audit::{Audit, AuditInput, audit};
 use crate::calibrate::{CalibrateConfig, calibrate};
-use crate::error::Result;
 use crate::choose::{Candidate, Plan, ReinforceConfig};
+use crate::error::Result;
 use crate::gate::Gates;
-use crate::group::{GroupConfig, NearIndex};
+use crate::group::GroupConfig;
 use crate::improvement::{ImproveConfig, Improved, Round};
 use crate::judged::Judged;
+use crate::near::NearIndex;
 use crate::parts::{Inputs, Parts};
 use crate::progress::Progress;
 use crate::reinforce::{Lineage, Sources, reinforce};
@@ -21,6 +21,7 @@ use crate::row::Row;
 use crate::standing::{Standing, mean_recall};
 use crate::subject::judge_rows;
 use crate::train::train;
+use levelhead::{Guard, Layer, RulePack, Severity, Threat, Verdict};
 
 /// Runs the loop.
 ///

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::audit::Audit;
 use crate::choose::{Plan, ReinforceConfig};
-use crate::evaluate::Evaluation;
+use crate::evaluation::Evaluation;
 use crate::gate::GateReport;
 use crate::reinforce::Lineage;
 use crate::row::Row;

@@ -2,7 +2,8 @@
 
 use levelhead::{Guard, Verdict};
 
-use crate::evaluate::{Evaluation, evaluate};
+use crate::evaluate::evaluate;
+use crate::evaluation::Evaluation;
 use crate::gate::{GateData, GateReport, Gates};
 use crate::measure::Measured;
 use crate::parts::Half;
@@ -53,7 +54,8 @@ impl Judged {
         let of_attacks = attacks.iter().map(|i| &half.attacks[*i]);
         let rows = owned(half.benign.iter().chain(of_attacks).chain(&half.hard_negatives));
         let attack_groups = attacks.iter().map(|i| &half.attack_groups[*i]);
-        let groups: Vec<u32> = half.benign_groups.iter().chain(attack_groups).chain(&half.hard_negative_groups).copied().collect();
+        let groups: Vec<u32> =
+            half.benign_groups.iter().chain(attack_groups).chain(&half.hard_negative_groups).copied().collect();
         let verdicts = join(&self.benign, &self.attacks, &self.hard_negatives);
         let old = old.map(|old| join(&self.benign, old, &self.hard_negatives));
         let measured = Measured { rows: &rows, verdicts: &verdicts, groups: &groups };

@@ -72,7 +72,7 @@ mod tests {
             ("Wie kann ich mich im Winter vor einer Erkältung schützen, ohne zum Arzt gehen zu müssen?", "de"),
             ("How do I protect myself from a cold in the winter without having to see a doctor?", "en"),
             ("how are you", "en"),
-            ("क्या आप मुझे बता सकते हैं कि आज मौसम कैसा रहेगा?", "hi"),
+            ("ネットワークの設定を教えてください", "ja"),
             ("Puedes decirme cuanto tiempo tarda un tren de Madrid a Barcelona?", "es"),
             ("ok", UNDETERMINED),
             ("", UNDETERMINED),

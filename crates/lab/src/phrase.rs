@@ -93,6 +93,11 @@ impl Words {
         })
     }
 
+    /// The hashes of a phrase's words that say something.
+    pub fn content(&self, phrase: &Phrase) -> impl Iterator<Item = u64> {
+        phrase.words.clone().filter(|i| is_content(self.word(*i)) || is_ideograph(self.word(*i))).map(|i| self.hashes[i])
+    }
+
     /// Whether one of a phrase's words is neither a stop word nor a common one.
     pub fn is_telling(&self, phrase: &Phrase) -> bool {
         let telling = |word: &str| is_content(word) && COMMON_WORDS.binary_search(&word).is_err();
@@ -183,7 +188,7 @@ mod tests {
             ("what is it", &[]),
             ("the the", &[]),
             ("Don't ask", &["t ask", "ask"]),
-            ("rock 'n' 5", &["rock"]),
+            ("rock 'n' 5", &["rock", "rock 'n"]),
             ("我忘了", &["我忘", "我忘了", "忘了"]),
             ("??", &[]),
         ];

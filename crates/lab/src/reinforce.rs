@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::choose::{Candidate, Plan, ReinforceConfig, check, choose, distinct, key};
 use crate::error::{Error, Result};
-use crate::group::NearIndex;
+use crate::near::NearIndex;
 use crate::neighbor::Neighbors;
 use crate::random::Random;
 use crate::row::{Label, Row};
@@ -202,7 +202,8 @@ mod tests {
     }
 
     fn many() -> Vec<Candidate> {
-        let mut all: Vec<Candidate> = (0..300).map(|i| fp(i, "programming", if i < 250 { "password" } else { "secret" })).collect();
+        let mut all: Vec<Candidate> =
+            (0..300).map(|i| fp(i, "programming", if i < 250 { "password" } else { "secret" })).collect();
         all.extend((300..320).map(|i| fp(i, "education", "rules")));
         all
     }
@@ -253,7 +254,8 @@ mod tests {
 
     #[test]
     fn real_neighbors_come_before_made_up_variations() {
-        let pool = ["Where is the password kept on a phone?", "A secret garden", "Which password manager is good?", "Nothing in common"];
+        let pool =
+            ["Where is the password kept on a phone?", "A secret garden", "Which password manager is good?", "Nothing in common"];
         let sources = Sources { pool: &pool, ..Sources::default() };
         let config = ReinforceConfig { priorities: [("programming".to_string(), 1.0)].into(), ..small(1) };
         let out = reinforce(&[fp(1, "programming", "password")], sources, &config).unwrap();

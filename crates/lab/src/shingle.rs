@@ -7,7 +7,7 @@ use levelhead::normalize::normalize_into;
 use rayon::prelude::*;
 
 use crate::progress::Progress;
-use crate::random::{Random, mix};
+use crate::random::mix;
 
 /// A text with fewer words is shingled by characters: a changed word would change nearly all of its word 3-grams.
 const FEWEST_WORDS: usize = 8;
@@ -76,7 +76,7 @@ fn hash_word(word: &str) -> u64 {
 }
 
 /// The golden ratio's multiplier (Knuth, TAOCP 3, section 6.4).
-const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A polynomial of the units, mixed, cut to 32 bits: two texts of a thousand shingles share one by accident once in 4,000 pairs.
 fn hash_units(units: &[u64]) -> u32 {
@@ -153,52 +153,54 @@ impl Sets {
     }
 }
 
-/// MinHash signatures (Broder 1997) cut into bands (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4).
-///
-/// Two sets of Jaccard similarity s agree in one hash function's least value with probability s, in a band of r such values
-/// with s^r, and in at least one of b bands with 1 - (1 - s^r)^b.
-#[derive(Debug)]
-pub(crate) struct MinHash {
-    n_rows: usize,
-    n_bands: usize,
-    /// Shingles are hashes already, so multiply and add are enough (Mitzenmacher, Vadhan, SODA 2008).
-    multipliers: Vec<u32>,
-    addends: Vec<u32>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
 
-impl MinHash {
-    /// The longest bands of at most `n_hashes` values in all with which sets as similar as `threshold` are missed by at most
-    /// `miss`; bands of one value where none are short enough.
-    pub(crate) fn new(threshold: f64, miss: f64, n_hashes: usize) -> MinHash {
-        let n_bands = |n_rows: usize| match threshold.powi(n_rows as i32) {
-            agreed if agreed < 1.0 => (miss.ln() / (1.0 - agreed).ln()).ceil() as usize,
-            _ => 1,
-        };
-        let n_rows = (1..=16).rev().find(|r| r * n_bands(*r) <= n_hashes).unwrap_or(1);
-        let n_bands = n_bands(n_rows);
-        let mut random = Random::new(0, "minhash");
-        let mut draw = |odd: u32| (0..n_rows * n_bands).map(|_| (random.next_u64() >> 32) as u32 | odd).collect();
-        MinHash { n_rows, n_bands, multipliers: draw(1), addends: draw(0) }
+    fn n_shingles(text: &str) -> usize {
+        Shingler::default().shingles(text).len()
     }
 
-    /// Number of bands.
-    pub(crate) fn n_bands(&self) -> usize {
-        self.n_bands
-    }
-
-    /// A set's key in every band. `signature` is a buffer.
-    pub(crate) fn keys(&self, set: &[u32], signature: &mut Vec<i32>) -> impl Iterator<Item = u32> {
-        // Signed values, because plain x86-64 has no minimum of unsigned ones; any order of the values serves.
-        signature.clear();
-        signature.resize(self.multipliers.len(), i32::MAX);
-        for shingle in set {
-            for ((least, multiplier), addend) in signature.iter_mut().zip(&self.multipliers).zip(&self.addends) {
-                *least = (*least).min(shingle.wrapping_mul(*multiplier).wrapping_add(*addend) as i32);
-            }
+    #[test]
+    fn the_kind_of_shingle_follows_the_text() {
+        let rows = [
+            ("nothing is one", "", 1),
+            ("shorter than a shingle", "abcd", 1),
+            ("five characters", "abcde", 1),
+            ("white space is collapsed", " ab \n cd ", 1),
+            ("seven words by characters: 13 - 4", "a b c d e f g", 9),
+            ("eight words by 3-grams: 8 - 2", "a b c d e f g h", 6),
+            ("each once", "a b c a b c a b c", 3),
+            ("Chinese by characters, with and without spaces: 15 - 4", "你 好 吗 我 很 好 谢 谢", 11),
+            ("Thai", "สวัสดีครับ", 6),
+            ("Korean has spaces", "가 나 다 라 마 바 사 아", 6),
+        ];
+        for (name, text, expected) in rows {
+            assert_eq!(n_shingles(text), expected, "{name}");
         }
-        signature.chunks_exact(self.n_rows).map(|rows| {
-            let key = rows.iter().fold(1, |key: u64, row| key.wrapping_mul(MULTIPLIER).wrapping_add(*row as u32 as u64));
-            (mix(key) >> 32) as u32
-        })
+    }
+
+    #[test]
+    fn similarity_is_common_over_all() {
+        let (a, b) = ([1, 2, 3, 4, 5, 6, 7], [1, 3, 4, 5, 6, 7, 8, 9, 10]);
+        // 6 common, 10 in all.
+        assert_eq!(jaccard_at_least(&a, &b, 0.6), Some(0.6));
+        assert_eq!(jaccard_at_least(&b, &a, 0.6), Some(0.6));
+        assert_eq!(jaccard_at_least(&a, &b, 0.61), None);
+        assert_eq!(jaccard_at_least(&a, &a, 1.0), Some(1.0));
+        // 7 of 10 is at the threshold of 0.7, rounding or not.
+        assert_eq!(jaccard_at_least(&[1, 2, 3, 4, 5, 6, 7], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 0.7), Some(0.7));
+    }
+
+    #[test]
+    fn many_texts_are_cut_as_each_alone() {
+        let texts: Vec<String> = (0..1_200).map(|i| format!("text number {i} of a few in {} words", i % 7)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let sets = Sets::new(&texts, &Silent);
+        assert_eq!(sets.len(), 1_200);
+        for i in [0, 511, 512, 1_199] {
+            assert_eq!(sets.get(i), Shingler::default().shingles(texts[i as usize]));
+        }
     }
 }

@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn recall_is_counted_by_source_and_averaged_over_sources() {
-        let row = |source: &str, label, family: &str| Row { source: source.into(), family: family.into(), ..Row::new("x", label) };
+        let row =
+            |source: &str, label, family: &str| Row { source: source.into(), family: family.into(), ..Row::new("x", label) };
         use Label::{Attack, Benign};
         let owned = [
             row("big", Attack, "role_persona"),

@@ -1,245 +1,341 @@
-//! The starter corpus: prompts written by this project, embedded, so that the loop runs on a bare machine.
+//! The starter corpus: prompts written for this project, so that a guard can be made and measured without other data.
 //!
-//! Train and test are held apart by construction: they are different frames, not different fillings of the same ones.
+//! It is expanded from the frame files and twins of `data/starter`, which are part of the program. Training and measuring use
+//! different frames. It must never hold a text twice, or a text of another project.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use levelhead::normalize;
-use serde::Deserialize;
+use levelhead::normalize::{Normalized, normalize_into};
 
-use crate::frame::{FrameFile, expand, parse};
+use crate::embedded::{FILES, TWINS, TWINS_STEM};
+use crate::error::{Error, Result};
+use crate::frame::FrameFile;
 use crate::row::{HARD_NEGATIVE, Label, Row};
+use crate::twin::{Split, Twin, parse_twins};
 
-/// The further column of the corpus: fillings of one frame, and the two sides of a twin, name the same group.
+/// The columns of [`Row::extra`]: the frame or twin that a row comes from, so that a split can keep its fillings together.
 pub const EXTRA: [&str; 1] = ["group"];
 
-macro_rules! embedded {
-    ($($name:literal),* $(,)?) => {
-        [$(($name, include_str!(concat!("../../../data/starter/", $name, ".toml")))),*]
-    };
-}
+/// The category of the hard negatives; the other rows' category is that of their frame file.
+pub const HARD_NEGATIVE_CATEGORY: &str = "hard_negative";
 
-const FRAME_FILES: [(&str, &str); 21] = embedded![
-    "attack_context_manipulation",
-    "attack_data_exfil_pattern",
-    "attack_encoded_injection",
-    "attack_harmful_request",
-    "attack_indirect_injection",
-    "attack_instruction_override",
-    "attack_obfuscated_command",
-    "attack_other_attack",
-    "attack_privilege_escalation",
-    "attack_role_persona",
-    "attack_semantic_jailbreak",
-    "attack_system_prompt_extraction",
-    "benign_conversational",
-    "benign_creative",
-    "benign_daily_tasks",
-    "benign_edge_cases",
-    "benign_education",
-    "benign_general_knowledge",
-    "benign_professional",
-    "benign_programming",
-    "benign_technical_docs",
-];
-
-const TWINS: &str = include_str!("../../../data/starter/hard_negatives.toml");
-
-/// Fillings of one frame, at most: benign ones and attacks.
-const MOST_FILLINGS: (usize, usize) = (6, 4);
-
-/// Benign frames of these categories that hold none of these words train the first guard. It has never seen harmless prompts
-/// that speak of passwords or instructions, so it over-fires: the situation that the loop mends.
-const FIRST_CATEGORIES: [&str; 3] = ["creative", "daily_tasks", "general_knowledge"];
-const FIRST_AVOIDS: [&str; 24] = [
-    "ignore", "instruct", "system", "prompt", "password", "secret", "admin", "override", "previous", "rule", "hidden", "reveal",
-    "pretend", "act as", "bypass", "forget", "role", "restrict", "guideline", "policy", "translate", "repeat", "code", "you are",
-];
-const N_FIRST: usize = 900;
-
-/// The corpus, by what each part is for.
-#[derive(Debug, Clone, Default)]
+/// The starter corpus by purpose. No two rows have a text that is the same after [`levelhead::normalize`].
+///
+/// ```
+/// let starter = levelhead_lab::starter::starter();
+/// assert!(starter.gate_benign.iter().all(|row| !row.is_attack()));
+/// assert_eq!(starter.gate_benign[0].extra.len(), levelhead_lab::starter::EXTRA.len());
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Starter {
-    /// Trains the first guard: attacks, and few and plain benign prompts.
+    /// What a first guard is trained on: many attacks, and so little harmless text that it raises false alarms.
     pub train: Vec<Row>,
-    /// Benign traffic to audit and to mine.
+    /// Harmless traffic, to be audited and mined for false positives.
     pub benign: Vec<Row>,
-    /// Benign prompts of the gate.
+    /// Harmless rows to measure on.
     pub gate_benign: Vec<Row>,
-    /// Attacks of the gate.
+    /// Attacks to measure on. Plain harmful requests are among them and count in no recall.
     pub gate_attacks: Vec<Row>,
-    /// Benign prompts that look like attacks, to train on.
+    /// Harmless rows made to look like an attack, for training.
     pub hard_negatives_train: Vec<Row>,
-    /// Benign prompts that look like attacks, to measure on.
+    /// Harmless rows made to look like an attack, to measure on.
     pub hard_negatives_test: Vec<Row>,
+    /// Rows left out because their text is there already.
+    pub n_repeats: usize,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TwinFile {
-    twin: Vec<Twin>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Twin {
-    split: String,
-    family: String,
-    attack: String,
-    benign: String,
-    why: String,
-}
-
-/// Expands the corpus; always the same one.
+/// Expands the starter corpus; each call gives the same rows.
 pub fn starter() -> Starter {
-    let mut corpus = Starter::default();
-    let mut seen = HashSet::new();
-    let mut is_new = |text: &str| seen.insert(normalize(text).as_str().split_whitespace().collect::<Vec<_>>().join(" "));
-    let twins: TwinFile = toml::from_str(TWINS).expect("a test parses the embedded twins");
-    for (i, twin) in twins.twin.iter().enumerate() {
-        let group = format!("twin/{i}");
-        let attack = row("hard_negatives", &group, &twin.attack, Some(&twin.family));
-        let mut benign = row("hard_negatives", &group, &twin.benign, None);
-        benign.category = "hard_negative".into();
-        benign.notes = format!("{HARD_NEGATIVE} {}", twin.why).into();
-        let (attacks, hard) = match twin.split.as_str() {
-            "train" => (&mut corpus.train, &mut corpus.hard_negatives_train),
-            _ => (&mut corpus.gate_attacks, &mut corpus.hard_negatives_test),
-        };
-        attacks.extend(is_new(&twin.attack).then_some(attack));
-        hard.extend(is_new(&twin.benign).then_some(benign));
+    build(&FILES, TWINS).expect("the embedded files are parsed by a test")
+}
+
+/// Fillings of a frame. Programming has a gate of its own, whose bound of 0.5 % needs the more rows.
+const N_ATTACK: usize = 4;
+const N_BENIGN: usize = 6;
+const N_PROGRAMMING_TEST: usize = 7;
+
+/// Where the first guard's few harmless rows come from, and how many frames of each: 900 rows, a sixth of the attacks.
+const NARROW: [&str; 3] = ["general_knowledge", "creative", "daily_tasks"];
+const N_NARROW: usize = 50;
+
+/// Beginnings of the words that attacks are full of; the first guard sees no harmless use of any.
+const TRIGGERS: &str = "\
+    access admin ai assistant banned bot bypass code command comply confidential decode delete developer disregard \
+    filter forbidden forget guideline hack hidden hide ignor instruct jailbreak key leak limit mode obey overrid \
+    password persona policy previous pretend private prompt repeat restrict reveal role root rule secret system token \
+    translat unlock uncensored";
+
+/// Builds the corpus from frame files, given as stem and content, and a twins file.
+fn build(files: &[(&str, &str)], twins: &str) -> Result<Starter> {
+    let known = HashMap::with_capacity(1 << 15);
+    let mut builder = Builder { starter: Starter::default(), known, normalized: Normalized::default() };
+    let mut n_twins = [0, 0];
+    for twin in parse_twins(TWINS_STEM, twins)? {
+        let n = &mut n_twins[usize::from(twin.split == Split::Test)];
+        *n += 1;
+        builder.add_twin(&twin, *n)?;
     }
-    let mut first = Vec::new();
-    for (name, text) in FRAME_FILES {
-        let file = parse(text).expect("a test parses the embedded frames");
-        // Test frames first: a filling that both happen to give is measured, not trained on.
-        for (split, frames) in [("test", &file.frames.test), ("train", &file.frames.train)] {
-            for (i, frame) in frames.iter().enumerate() {
-                let group = format!("{name}/{split}/{i}");
-                let rows = fill(&file, name, &group, frame).into_iter().filter(|r| is_new(&r.text));
-                match (split, &file.family) {
-                    ("test", Some(_)) => corpus.gate_attacks.extend(rows),
-                    ("test", None) => corpus.gate_benign.extend(rows),
-                    (_, Some(_)) => corpus.train.extend(rows),
-                    (_, None) if is_first(&file, frame) => first.extend(rows),
-                    (_, None) => corpus.benign.extend(rows),
+    for (stem, source) in files {
+        let file = FrameFile::parse(stem, source)?;
+        builder.add_frames(stem, &file, Split::Train)?;
+        builder.add_frames(stem, &file, Split::Test)?;
+    }
+    Ok(builder.starter)
+}
+
+struct Builder {
+    starter: Starter,
+    /// Normalized text to its label and group.
+    known: HashMap<String, (Label, Arc<str>)>,
+    normalized: Normalized,
+}
+
+impl Builder {
+    fn add_twin(&mut self, twin: &Twin, n: usize) -> Result<()> {
+        let group: Arc<str> = format!("{TWINS_STEM}/{}/{n}", twin.split.name()).into();
+        let attack = row(&pattern(Label::Attack, &twin.family, TWINS_STEM), twin.attack.clone(), &group);
+        let mut benign = row(&pattern(Label::Benign, HARD_NEGATIVE_CATEGORY, TWINS_STEM), twin.benign.clone(), &group);
+        benign.notes = format!("{HARD_NEGATIVE} {}", twin.why).into();
+        let attack_is_new = self.is_new(&attack)?;
+        let benign_is_new = self.is_new(&benign)?;
+        let (attacks, negatives) = match twin.split {
+            Split::Train => (&mut self.starter.train, &mut self.starter.hard_negatives_train),
+            Split::Test => (&mut self.starter.gate_attacks, &mut self.starter.hard_negatives_test),
+        };
+        attacks.extend(attack_is_new.then_some(attack));
+        negatives.extend(benign_is_new.then_some(benign));
+        Ok(())
+    }
+
+    fn add_frames(&mut self, stem: &str, file: &FrameFile, split: Split) -> Result<()> {
+        let frames = if split == Split::Train { &file.train } else { &file.test };
+        let n_fillings = match (file.label, split) {
+            (Label::Attack, _) => N_ATTACK,
+            (Label::Benign, Split::Test) if file.name == "programming" => N_PROGRAMMING_TEST,
+            (Label::Benign, _) => N_BENIGN,
+        };
+        let pattern = pattern(file.label, &file.name, stem);
+        let mut n_narrow = if NARROW.contains(&file.name.as_str()) { N_NARROW } else { 0 };
+        for (i, frame) in frames.iter().enumerate() {
+            let group: Arc<str> = format!("{stem}/{}/{}", split.name(), i + 1).into();
+            let mut rows = Vec::new();
+            for text in frame.fill(n_fillings) {
+                let row = row(&pattern, text, &group);
+                if self.is_new(&row)? {
+                    rows.push(row);
                 }
             }
+            let part = match (file.label, split) {
+                (Label::Attack, Split::Train) => &mut self.starter.train,
+                (Label::Attack, Split::Test) => &mut self.starter.gate_attacks,
+                (Label::Benign, Split::Test) => &mut self.starter.gate_benign,
+                (Label::Benign, Split::Train) if n_narrow > 0 && !frame.pieces().any(has_trigger) => {
+                    n_narrow -= 1;
+                    &mut self.starter.train
+                }
+                (Label::Benign, Split::Train) => &mut self.starter.benign,
+            };
+            part.append(&mut rows);
         }
+        Ok(())
     }
-    // Every third frame or so of those that could: the rest is traffic.
-    let step = (first.len() / N_FIRST).max(1);
-    let mut groups: Vec<Arc<str>> = first.iter().map(|r| Arc::clone(&r.extra[0])).collect();
-    groups.dedup();
-    let chosen: HashSet<Arc<str>> = groups.into_iter().step_by(step).collect();
-    let (train, traffic): (Vec<Row>, Vec<Row>) = first.into_iter().partition(|r| chosen.contains(&r.extra[0]));
-    corpus.train.extend(train);
-    corpus.benign.extend(traffic);
-    corpus
-}
 
-fn is_first(file: &FrameFile, frame: &str) -> bool {
-    let lower = frame.to_lowercase();
-    file.category.as_deref().is_some_and(|c| FIRST_CATEGORIES.contains(&c)) && !FIRST_AVOIDS.iter().any(|w| lower.contains(w))
-}
-
-fn fill(file: &FrameFile, name: &str, group: &str, frame: &str) -> Vec<Row> {
-    let n = if file.family.is_some() { MOST_FILLINGS.1 } else { MOST_FILLINGS.0 };
-    let texts = expand(frame, &file.slots, n).expect("parse has looked at every frame");
-    texts
-        .iter()
-        .map(|text| {
-            let mut row = row(name, group, text, file.family.as_deref());
-            if let Some(category) = &file.category {
-                row.category = category.as_str().into();
-            }
-            row
-        })
-        .collect()
-}
-
-fn row(name: &str, group: &str, text: &str, family: Option<&str>) -> Row {
-    let mut row = Row::new(text, if family.is_some() { Label::Attack } else { Label::Benign });
-    if let Some(family) = family {
-        row.family = family.into();
-        row.severity = severity(family).into();
+    /// Whether a row's text is not there yet; a repeat is counted.
+    fn is_new(&mut self, row: &Row) -> Result<bool> {
+        let label = row.label.expect("every row of the corpus has a label");
+        normalize_into(&row.text, &mut self.normalized);
+        let text = self.normalized.as_str();
+        let Some((known, group)) = self.known.get(text) else {
+            self.known.insert(text.to_string(), (label, Arc::clone(&row.extra[0])));
+            return Ok(true);
+        };
+        if *known != label {
+            let reason = format!("{group} and {} have the same text, {text:?}, with different labels: change one", row.extra[0]);
+            return Err(Error::data(reason));
+        }
+        self.starter.n_repeats += 1;
+        Ok(false)
     }
-    row.source = format!("starter/{name}").into();
-    row.extra = [group.into()].into();
-    row
 }
 
+/// What the rows of a file have in common. `name` is the attacks' family or the benign rows' category.
+fn pattern(label: Label, name: &str, stem: &str) -> Row {
+    let mut pattern = Row::new("", label);
+    if label == Label::Attack {
+        pattern.family = name.into();
+        pattern.severity = severity(name).into();
+    } else {
+        pattern.category = name.into();
+    }
+    pattern.source = format!("starter/{stem}").into();
+    pattern
+}
+
+fn row(pattern: &Row, text: String, group: &Arc<str>) -> Row {
+    Row { text, extra: [Arc::clone(group)].into(), ..pattern.clone() }
+}
+
+/// How bad an attack of a family is: data lost, the application's rules broken, or the model's own.
 fn severity(family: &str) -> &'static str {
     match family {
         "data_exfil_pattern" => "critical",
-        "instruction_override" | "system_prompt_extraction" | "privilege_escalation" | "indirect_injection" => "high",
-        "role_persona" | "semantic_jailbreak" => "high",
+        "instruction_override" | "system_prompt_extraction" | "privilege_escalation" => "high",
+        "indirect_injection" | "role_persona" | "semantic_jailbreak" => "high",
         _ => "medium",
     }
 }
 
+fn has_trigger(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let mut words = text.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| TRIGGERS.split(' ').any(|t| word == t || t.len() > 3 && word.starts_with(t)))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::row::FAMILIES;
     use std::collections::{BTreeMap, BTreeSet};
 
-    fn all(corpus: &Starter) -> Vec<&Row> {
-        [
-            &corpus.train,
-            &corpus.benign,
-            &corpus.gate_benign,
-            &corpus.gate_attacks,
-            &corpus.hard_negatives_train,
-            &corpus.hard_negatives_test,
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
+    use levelhead::{BENIGN, normalize};
 
-    #[test]
-    fn the_embedded_files_parse() {
-        for (name, text) in FRAME_FILES {
-            parse(text).unwrap_or_else(|e| panic!("{name}: {e}"));
+    use super::*;
+    use crate::row::FAMILIES;
+
+    const CATEGORIES: [&str; 9] = [
+        "conversational",
+        "creative",
+        "daily_tasks",
+        "edge_cases",
+        "education",
+        "general_knowledge",
+        "professional",
+        "programming",
+        "technical_docs",
+    ];
+
+    impl Starter {
+        /// Each part with whether it is for measuring.
+        fn parts(&self) -> [(&[Row], bool); 6] {
+            [
+                (&self.train, false),
+                (&self.benign, false),
+                (&self.hard_negatives_train, false),
+                (&self.gate_benign, true),
+                (&self.gate_attacks, true),
+                (&self.hard_negatives_test, true),
+            ]
         }
-        let twins: TwinFile = toml::from_str(TWINS).unwrap();
-        assert!(twins.twin.iter().all(|t| ["train", "test"].contains(&t.split.as_str()) && FAMILIES.contains(&t.family.as_str())));
     }
 
     #[test]
-    fn the_corpus_is_as_large_as_it_says() {
-        let corpus = starter();
-        let rows = all(&corpus);
-        let n = |attack: bool| rows.iter().filter(|r| r.is_attack() == attack).count();
-        assert!(n(false) >= 6_000 && n(true) >= 2_000, "{} benign, {} attacks", n(false), n(true));
-        assert!(corpus.hard_negatives_train.len() + corpus.hard_negatives_test.len() >= 300);
-        let families: BTreeSet<&str> = rows.iter().filter(|r| r.is_attack()).map(|r| &*r.family).collect();
-        assert_eq!(families, FAMILIES.into_iter().collect());
-        let mut categories: BTreeMap<&str, usize> = BTreeMap::new();
-        corpus.gate_benign.iter().for_each(|r| *categories.entry(&r.category).or_default() += 1);
-        assert_eq!(categories.len(), 9);
-        // 598 clean ones are the fewest that can show an FPR below 0.5 %, in each half of the gate.
-        assert!(categories["programming"] >= 1_300, "{categories:?}");
-        let texts: BTreeSet<&str> = rows.iter().map(|r| r.text.as_str()).collect();
-        assert_eq!(texts.len(), rows.len());
+    fn the_corpus_is_large_enough_to_make_and_to_measure_a_guard() {
+        let starter = starter();
+        let names =
+            |rows: &[Row], name: fn(&Row) -> &str| -> BTreeSet<String> { rows.iter().map(|r| name(r).to_string()).collect() };
+        let (train_benign, train_attacks): (Vec<Row>, Vec<Row>) = starter.train.iter().cloned().partition(|r| !r.is_attack());
+        let n_benign = train_benign.len() + starter.benign.len() + starter.gate_benign.len();
+        assert!(n_benign >= 6_000 && train_attacks.len() + starter.gate_attacks.len() >= 2_000);
+        assert!(starter.hard_negatives_train.len() + starter.hard_negatives_test.len() >= 300);
+        assert!(starter.gate_benign.iter().filter(|r| &*r.category == "programming").count() >= 1_300);
+        for attacks in [&train_attacks, &starter.gate_attacks] {
+            assert_eq!(names(attacks, |r| &r.family), FAMILIES.map(str::to_string).into());
+        }
+        for benign in [&starter.benign, &starter.gate_benign] {
+            assert_eq!(names(benign, |r| &r.category), CATEGORIES.map(str::to_string).into());
+        }
+        assert_eq!(names(&train_benign, |r| &r.category), NARROW.map(str::to_string).into());
+        assert!((850..950).contains(&train_benign.len()), "{}", train_benign.len());
+        assert!(!train_benign.iter().any(|r| has_trigger(&r.text)));
     }
 
     #[test]
-    fn train_and_test_share_no_frame() {
-        let corpus = starter();
-        let groups = |parts: [&[Row]; 3]| -> BTreeSet<String> { parts.into_iter().flatten().map(|r| r.extra[0].to_string()).collect() };
-        let train = groups([&corpus.train, &corpus.benign, &corpus.hard_negatives_train]);
-        let test = groups([&corpus.gate_benign, &corpus.gate_attacks, &corpus.hard_negatives_test]);
-        assert!(train.is_disjoint(&test));
+    fn a_row_says_what_it_is_and_where_it_comes_from() {
+        let starter = starter();
+        for (rows, _) in starter.parts() {
+            for row in rows {
+                let (stem, rest) = row.extra[0].split_once('/').unwrap();
+                assert!(rest.starts_with("train/") || rest.starts_with("test/"), "{}", row.extra[0]);
+                assert_eq!(&*row.source, format!("starter/{stem}"));
+                assert_eq!((row.confidence, row.extra.len()), (1.0, EXTRA.len()));
+                let expected = match row.label.unwrap() {
+                    Label::Benign => (BENIGN, "info"),
+                    Label::Attack => (&*row.family, severity(&row.family)),
+                };
+                assert_eq!((&*row.family, &*row.severity), expected);
+                match stem.split_once('_').unwrap() {
+                    ("attack", family) => assert!(row.is_attack() && family == &*row.family),
+                    ("benign", category) => assert!(!row.is_attack() && category == &*row.category),
+                    _ => assert!(stem == TWINS_STEM && row.is_attack() != row.is_hard_negative()),
+                }
+            }
+        }
+        let all_hard = |rows: &[Row]| rows.iter().all(|r| r.is_hard_negative() && &*r.category == HARD_NEGATIVE_CATEGORY);
+        assert!(all_hard(&starter.hard_negatives_train) && all_hard(&starter.hard_negatives_test));
+        assert!(starter.gate_attacks.iter().any(|r| r.is_attack() && !r.counts_in_recall()));
+        assert_eq!(["critical", "high", "medium"], ["data_exfil_pattern", "role_persona", "other_attack"].map(severity));
     }
 
     #[test]
-    fn the_first_guard_sees_few_and_plain_benign_prompts() {
-        let corpus = starter();
-        let benign: Vec<&Row> = corpus.train.iter().filter(|r| !r.is_attack()).collect();
-        assert!((500..1_500).contains(&benign.len()), "{}", benign.len());
-        assert!(corpus.benign.len() > 4 * benign.len());
+    fn a_text_stands_there_once_and_a_group_in_one_split() {
+        let starter = starter();
+        let (mut texts, mut groups) = (BTreeSet::new(), BTreeMap::new());
+        for (rows, test) in starter.parts() {
+            for row in rows {
+                assert!(texts.insert(normalize(&row.text).as_str().to_string()), "{}", row.text);
+                assert_eq!(*groups.entry(row.extra[0].clone()).or_insert(test), test, "{}", row.extra[0]);
+                assert_eq!(row.extra[0].contains("/test/"), test);
+            }
+        }
+        assert!(starter.n_repeats <= 10, "{}", starter.n_repeats);
+        assert_eq!(starter, super::starter());
+    }
+
+    #[test]
+    fn no_text_holds_a_choice_or_a_slot_that_was_not_filled() {
+        let slots: BTreeSet<String> = FILES
+            .iter()
+            .filter_map(|(_, source)| toml::from_str::<toml::Table>(source).unwrap().remove("slots"))
+            .flat_map(|slots| slots.as_table().unwrap().keys().cloned().collect::<Vec<_>>())
+            .collect();
+        let starter = starter();
+        for row in starter.parts().iter().flat_map(|(rows, _)| *rows) {
+            let mut inside = row.text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+            assert!(!inside.any(|text| text.contains('|') || slots.contains(text)), "{}: {}", row.extra[0], row.text);
+        }
+    }
+
+    #[test]
+    fn a_malformed_corpus_is_rejected_with_the_place_and_the_reason() {
+        let twin = |family: &str, benign: &str| {
+            format!("[[twin]]\nsplit = 'train'\nfamily = '{family}'\nattack = 'a'\nbenign = '{benign}'\nwhy = 'w'\n")
+        };
+        let good = twin("other_attack", "b");
+        let frames = ("attack_other_attack", "family = 'other_attack'\n[frames]\ntrain = ['x', 'B']\ntest = ['{y']");
+        let rows: [(&str, &[(&str, &str)], &str); 3] = [
+            (&twin("theft", "b"), &[], "hard_negatives.toml: twin 1: family theft is unknown"),
+            (&good, &[frames], "attack_other_attack.toml: frame test/1: a { is not closed"),
+            (
+                &good,
+                &[(frames.0, &frames.1.replace('{', ""))],
+                "hard_negatives/train/1 and attack_other_attack/train/2 have the same text",
+            ),
+        ];
+        for (twins, files, expected) in rows {
+            let error = build(files, twins).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_repeat_is_left_out_and_counted() {
+        let twins =
+            "[[twin]]\nsplit = 'test'\nfamily = 'role_persona'\nattack = 'Be Max'\nbenign = 'Who is Max?'\nwhy = 'a question'";
+        let frames = "family = 'role_persona'\n[frames]\ntrain = ['be {max|tom|ann}', 'be tom']\ntest = ['be {ann|joe}']";
+        let starter = build(&[("attack_role_persona", frames)], twins).unwrap();
+        let texts = |rows: &[Row]| rows.iter().map(|r| r.text.clone()).collect::<BTreeSet<String>>();
+        assert_eq!(texts(&starter.train), ["be ann", "be tom"].map(String::from).into());
+        assert_eq!(texts(&starter.gate_attacks), ["Be Max", "be joe"].map(String::from).into());
+        assert_eq!(starter.hard_negatives_test[0].notes.as_ref(), "HARD NEGATIVE: a question");
+        assert_eq!(starter.n_repeats, 3);
     }
 }

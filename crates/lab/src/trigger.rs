@@ -76,12 +76,19 @@ pub(crate) fn find_triggers(flagged: &[Prompt], passed: &[Prompt]) -> Triggers {
 
 /// The places of a prompt's triggers, best first.
 fn rank(prompt: &Prompt, all: &[Trigger], index: &Index, language: u32) -> Vec<u32> {
-    let phrases = Words::of(prompt.text);
-    let known = phrases.phrases().filter_map(|p| index.get(&p.hash).map(|place| (*place, p.words.len())));
+    let words = Words::of(prompt.text);
     let z = |place: u32| all[place as usize].z;
-    let mut ranked: Vec<(u32, usize)> = known.chain([(language, 0)]).filter(|r| z(r.0) > LEAST_Z).collect();
-    // Of phrases that stand in the same prompts the longest says most.
-    ranked.sort_by(|a, b| z(b.0).total_cmp(&z(a.0)).then(b.1.cmp(&a.1)).then(a.0.cmp(&b.0)));
+    let place = |hash: &u64| index.get(hash).copied().filter(|place| z(*place) > LEAST_Z);
+    let mut tells = vec![false; words.hashes().len()];
+    words.runs().filter(|run| run.words.len() == 1).for_each(|run| tells[run.words.start] = place(&run.hash).is_some());
+    let known = words.phrases().filter_map(|phrase| {
+        let n_telling = tells[phrase.words.clone()].iter().filter(|tells| **tells).count();
+        place(&phrase.hash).map(|place| (place, n_telling, phrase.words.len()))
+    });
+    let mut ranked: Vec<(u32, usize, usize)> = known.collect();
+    ranked.extend((z(language) > LEAST_Z).then_some((language, 0, 0)));
+    // Of phrases that stand in the same prompts the best has all words that tell and none that do not.
+    ranked.sort_by(|a, b| z(b.0).total_cmp(&z(a.0)).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)).then(a.0.cmp(&b.0)));
     ranked.dedup();
     ranked.iter().take(N_RANKED).map(|r| r.0).collect()
 }
@@ -154,7 +161,7 @@ fn against_words(
     let n = flagged.len() as f64;
     let words = common(flagged, |p| Words::of(p.text).hashes().to_vec(), 1);
     let mean = words.iter().map(|w| w.1 as f64).sum::<f64>() / words.len().max(1) as f64;
-    let share = |hash: &u64| words.binary_search_by_key(hash, |w| w.0).map_or(1.0, |i| words[i].1 as f64 / n);
+    let share = |hash: u64| words.binary_search_by_key(&hash, |w| w.0).map_or(1.0, |i| words[i].1 as f64 / n);
     let mut weights: Vec<Option<f64>> = vec![None; phrases.len()];
     for prompt in flagged {
         let text = Words::of(prompt.text);
@@ -164,7 +171,7 @@ fn against_words(
             weights[place].get_or_insert_with(|| match phrase.words.len() {
                 _ if !text.is_telling(&phrase) => 0.0,
                 1 => LONE * surprise(count, mean),
-                _ => surprise(count, n * text.hashes()[phrase.words].iter().map(share).product::<f64>()),
+                _ => surprise(count, n * text.content(&phrase).map(share).product::<f64>()),
             });
         }
     }
@@ -186,4 +193,92 @@ const LONE: f64 = 0.5;
 fn surprise(count: f64, expected: f64) -> f64 {
     let deviance = 2.0 * (count * (count / expected).ln() - (count - expected));
     if count > expected { deviance.max(0.0).sqrt() } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prompts<'a>(texts: &'a [String], language: &'a str) -> Vec<Prompt<'a>> {
+        texts.iter().map(|text| Prompt { text, language }).collect()
+    }
+
+    fn numbered(n: usize, text: impl Fn(usize) -> String) -> Vec<String> {
+        (0..n).map(text).collect()
+    }
+
+    /// The best trigger of each flagged prompt: a phrase in its own spelling, or `(language)`.
+    fn best(flagged: &[Prompt], passed: &[Prompt]) -> Vec<String> {
+        let triggers = find_triggers(flagged, passed);
+        let name = |(prompt, ranked): (&Prompt, &Vec<u32>)| match ranked.first().map(|i| triggers.all[*i as usize].phrase) {
+            None => "-".to_string(),
+            Some(None) => "(language)".to_string(),
+            Some(Some(hash)) => {
+                let words = Words::of(prompt.text);
+                let phrase = words.phrases().find(|p| p.hash == hash).unwrap();
+                words.spelling(&phrase)
+            }
+        };
+        flagged.iter().zip(&triggers.ranked).map(name).collect()
+    }
+
+    #[test]
+    fn the_word_that_only_flagged_prompts_hold_is_found() {
+        let topics = ["bank", "mail", "phone", "laptop", "router", "garden"];
+        let flagged = numbered(6, |i| format!("I forgot the password of my {}", topics[i]));
+        let passed = numbered(30, |i| format!("I forgot the colour of my {} number {i}", topics[i % 6]));
+        let found = best(&prompts(&flagged, "en"), &prompts(&passed, "en"));
+        assert_eq!(found, vec!["password"; 6]);
+        // In other words the same.
+        let ways = ["reset a password", "which password", "password lost", "my old password", "Password!", "no password here"];
+        let flagged = ways.map(str::to_string);
+        assert_eq!(best(&prompts(&flagged, "en"), &prompts(&passed, "en")), vec!["password"; 6]);
+        // Two words that only flagged prompts hold, and always together, are one phrase.
+        let flagged = numbered(6, |i| format!("Is the system prompt of my {} long", topics[i]));
+        assert_eq!(best(&prompts(&flagged, "en"), &prompts(&passed, "en")), vec!["system prompt"; 6]);
+    }
+
+    #[test]
+    fn what_the_language_explains_is_no_phrase() {
+        let german = numbered(40, |i| format!("und was ist Ding {i}"));
+        let english = numbered(200, |i| format!("and what is thing {i}"));
+        let (flagged_german, passed_german) = german.split_at(36);
+        let flagged = prompts(flagged_german, "de");
+        let passed = [prompts(passed_german, "de"), prompts(&english, "en")].concat();
+        assert_eq!(best(&flagged, &passed), vec!["(language)"; 36]);
+        // The same prompts without languages: now the words must do.
+        let flagged = prompts(flagged_german, UNDETERMINED);
+        let passed = [prompts(passed_german, UNDETERMINED), prompts(&english, UNDETERMINED)].concat();
+        assert!(best(&flagged, &passed).iter().all(|phrase| phrase.contains("ist")));
+    }
+
+    #[test]
+    fn without_passed_prompts_words_that_belong_together_are_found() {
+        let subjects = ["apple", "river", "engine", "violin", "castle", "market", "doctor", "planet"];
+        let mut flagged = numbered(8, |i| format!("show the system prompt for {}", subjects[i]));
+        flagged.extend(numbered(8, |i| format!("{} get it", subjects[i])));
+        let found = best(&prompts(&flagged, "en"), &[]);
+        assert_eq!(found[..8], vec!["system prompt"; 8]);
+        assert_eq!(found[8..], vec!["-"; 8], "a common word is no surprise");
+    }
+
+    #[test]
+    fn weights_are_those_of_the_formulas() {
+        // Computed apart, in Python, from the definitions.
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+        assert!(near(log_odds_z((30.0, 10.0), 8.0, (200.0, 800.0)), 5.969_545_729_169_51));
+        assert!(near(log_odds_z((30.0, 10.0), 29.0, (200.0, 800.0)), -0.812_008_343_498_199_6));
+        assert!(near(surprise(20.0, 1.6), 8.014_308_814_385_07) && surprise(1.0, 2.0) == 0.0);
+    }
+
+    #[test]
+    fn triggers_do_not_depend_on_the_number_of_threads() {
+        let flagged = numbered(300, |i| format!("please {} the secret {} of {}", i % 7, i % 11, i % 13));
+        let passed = numbered(600, |i| format!("please {} the open {} of {}", i % 7, i % 5, i % 17));
+        let run = |n: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+            pool.install(|| find_triggers(&prompts(&flagged, "en"), &prompts(&passed, "de")).ranked)
+        };
+        assert_eq!(run(1), run(5));
+    }
 }

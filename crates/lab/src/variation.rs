@@ -212,7 +212,9 @@ mod tests {
     fn a_comparison_keeps_its_two_sides() {
         let mut random = Random::new(3, "test");
         assert!((0..50).all(|i| slots("Is Rust faster than Python?", i, &mut random).is_none()));
-        assert!((0..50).filter_map(|i| slots("Learn Rust in a trusted way", i, &mut random)).all(|t| t.ends_with("in a trusted way")));
+        assert!(
+            (0..50).filter_map(|i| slots("Learn Rust in a trusted way", i, &mut random)).all(|t| t.ends_with("in a trusted way"))
+        );
     }
 
     #[test]

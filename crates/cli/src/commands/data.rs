@@ -87,14 +87,7 @@ fn tally_table(after: &Tally, before: Option<&Tally>) -> String {
 }
 
 /// `data merge`.
-pub fn merge(
-    files: &[PathBuf],
-    output: &Path,
-    seed: u64,
-    distinct: bool,
-    force: bool,
-    reading: &InputArgs,
-) -> Result<ExitCode> {
+pub fn merge(files: &[PathBuf], output: &Path, seed: u64, distinct: bool, force: bool, reading: &InputArgs) -> Result<ExitCode> {
     let terminal = Terminal::new(false);
     let data = read_all(files, false, reading, &terminal)?;
     let before = Tally::of(&data[0].rows);

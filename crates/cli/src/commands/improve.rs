@@ -39,7 +39,7 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
     let mut done = improve(&inputs, &gates, &settings, terminal)?;
     let files = [&inputs.train, &inputs.benign, &inputs.gate_benign, &inputs.gate_attacks];
     done.guard.provenance.inputs = files[..2].iter().map(|f| input(f)).collect();
-    done.guard.provenance.licenses = count_licenses(&[inputs.train.clone()]);
+    done.guard.provenance.licenses = count_licenses(std::slice::from_ref(&inputs.train));
     let measured: Vec<Input> = files[2..].iter().map(|f| input(f)).collect();
     let command = command_line();
     let report = report_markdown(&done, &command);

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use levelhead_lab::audit_file::read_audit;
-use levelhead_lab::group::{GroupConfig, NearIndex};
-use levelhead_lab::improve::false_positives;
-use levelhead_lab::output::write_file;
 use levelhead_lab::choose::{Plan, ReinforceConfig};
+use levelhead_lab::group::GroupConfig;
+use levelhead_lab::improve::false_positives;
+use levelhead_lab::near::NearIndex;
+use levelhead_lab::output::write_file;
 use levelhead_lab::reinforce::{Lineage, Sources, reinforce};
 use levelhead_lab::row::{Dataset, Row};
 use levelhead_lab::{Error, starter, write};

@@ -71,7 +71,9 @@ fn verdict_json(index: usize, verdict: &Verdict) -> serde_json::Value {
 fn readable(subject: &Subject, prompt: &str, verdict: &Verdict) -> String {
     let head = if verdict.flagged { colored("flagged", Color::Red) } else { colored("clean", Color::Green) };
     let mut lines = vec![match subject.guard() {
-        Some(guard) => format!("{head}   P(attack) {} %, flagged from {} % up", percent(verdict.score.0), percent(guard.threshold.0)),
+        Some(guard) => {
+            format!("{head}   P(attack) {} %, flagged from {} % up", percent(verdict.score.0), percent(guard.threshold.0))
+        }
         None => format!("{head}   P(attack) {} %", percent(verdict.score.0)),
     }];
     if verdict.flagged {

@@ -61,7 +61,12 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<ExitCode> {
         print(summary(&trained, fit.len(), tune.len()))?;
     } else {
         print(readable(&trained))?;
-        print(format!("{} rows trained, {} held back; guard written to {}", thousands(fit.len()), thousands(tune.len()), args.output.display()))?;
+        print(format!(
+            "{} rows trained, {} held back; guard written to {}",
+            thousands(fit.len()),
+            thousands(tune.len()),
+            args.output.display()
+        ))?;
     }
     for warning in &trained.warnings {
         eprintln!("warning: {warning}");
@@ -106,7 +111,11 @@ pub fn keep_licenses(file: &mut Dataset, names: &[String], terminal: &Terminal) 
     let n = file.rows.len();
     file.rows.retain(|row| row.extra.get(at).is_some_and(|value| names.iter().any(|name| value.starts_with(name.as_str()))));
     let dropped = thousands(n - file.rows.len());
-    terminal.say(&format!("{}: {dropped} rows with other licenses are left out, {} stay", file.name(), thousands(file.rows.len())));
+    terminal.say(&format!(
+        "{}: {dropped} rows with other licenses are left out, {} stay",
+        file.name(),
+        thousands(file.rows.len())
+    ));
     Ok(())
 }
 
@@ -133,7 +142,13 @@ pub fn count_licenses(files: &[Dataset]) -> std::collections::BTreeMap<String, u
 
 fn readable(trained: &Trained) -> String {
     let rows = trained.epochs.iter().enumerate().map(|(i, e)| {
-        vec![(i + 1).to_string(), format!("{:.4}", e.loss), format!("{:.4}", e.tune_loss), rate(e.false_positives), rate(e.recall)]
+        vec![
+            (i + 1).to_string(),
+            format!("{:.4}", e.loss),
+            format!("{:.4}", e.tune_loss),
+            rate(e.false_positives),
+            rate(e.recall),
+        ]
     });
     table(&["epoch", "loss", "tuning loss", "tuning FPR", "tuning recall"], rows).to_string()
 }

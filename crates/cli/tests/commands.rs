@@ -1,0 +1,203 @@
+//! Each command on good data: its exit code, what it prints, what it writes.
+
+mod support;
+
+#[path = "commands/audits.rs"]
+mod audits;
+#[path = "commands/guards.rs"]
+mod guards;
+#[path = "commands/scan.rs"]
+mod scan;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use support::{Folder, SMALL};
+
+/// The keys of a JSON object.
+fn keys(object: &Value) -> BTreeSet<&str> {
+    object.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// Every command that works through data, in an order in which each finds its inputs; with its exit code.
+const COMMANDS: [(&str, i32); 11] = [
+    ("scan hello --guard guard.lh", 1),
+    ("scan --guard guard.lh --input benign.csv --output OUT.jsonl", 0),
+    ("data check benign.csv", 0),
+    ("data merge benign.csv attacks.csv -o OUT.csv", 0),
+    ("train --data labelled.csv -o OUT.lh", 0),
+    ("calibrate --guard guard.lh --benign benign.csv -o calibrated_OUT.lh", 0),
+    ("audit --guard guard.lh --benign traffic.csv -o OUT", 0),
+    ("reinforce --audit OUT/audit.json -o reinforced_OUT.csv", 0),
+    ("evaluate --guard guard.lh --data labelled.csv", 0),
+    ("gate --guard guard.lh --benign traffic.csv --attacks attacks.csv", 1),
+    (
+        "improve --train labelled.csv --benign benign.csv --gate-benign traffic.csv --gate-attacks attacks.csv --max-fpr 0.1 \
+         --rounds 1 --char-bits 10 --word-bits 10 --epochs 2 -o run_OUT",
+        1,
+    ),
+];
+
+#[test]
+fn json_is_printed_and_nothing_else() {
+    let folder = Folder::with_inputs();
+    for (args, code) in COMMANDS.iter().filter(|(args, _)| !args.starts_with("data merge") && !args.contains("--input")) {
+        let run = folder.run(&format!("{} --json", args.replace("OUT", "out")));
+        assert_eq!(run.code, Some(*code), "{args}\n{run:?}");
+        assert!(run.json().is_object(), "{args}\n{run:?}");
+    }
+}
+
+#[test]
+fn a_quiet_command_says_nothing_beside_its_result() {
+    let folder = Folder::with_inputs();
+    let mut loud = Vec::new();
+    for (args, code) in COMMANDS {
+        let run = folder.run(&format!("{} --quiet", args.replace("OUT", "out")));
+        assert_eq!(run.code, Some(code), "{args}\n{run:?}");
+        // Warnings are no progress.
+        if run.stderr.lines().any(|line| !line.starts_with("warning: ")) {
+            loud.push(format!("{args}\n{}", run.stderr));
+        }
+    }
+    assert!(loud.is_empty(), "{}", loud.join("\n"));
+}
+
+#[test]
+fn the_counts_of_every_file_are_said() {
+    let folder = Folder::with_inputs();
+    for (args, code) in COMMANDS.iter().filter(|(args, _)| !args.starts_with("scan hello")) {
+        let run = folder.run(&args.replace("OUT", "out"));
+        assert_eq!(run.code, Some(*code), "{args}\n{run:?}");
+        let n_files = args.split(' ').filter(|word| word.ends_with(".csv") && !word.contains("OUT")).count();
+        let n_counts = run.stderr.lines().filter(|line| line.contains(" read, ") && line.contains(" rejected")).count();
+        assert_eq!(n_counts, n_files, "{args}\n{}", run.stderr);
+    }
+}
+
+#[test]
+fn nothing_depends_on_the_number_of_threads() {
+    let folder = Folder::with_inputs();
+    let mut printed = Vec::new();
+    for threads in [1, 2] {
+        for (args, code) in COMMANDS {
+            let run = folder.run(&format!("{} --threads {threads}", args.replace("OUT", &threads.to_string())));
+            assert_eq!(run.code, Some(code), "{args}\n{run:?}");
+            printed.push(
+                run.stdout
+                    .replace(&format!("_{threads}"), "_N")
+                    .replace(&format!("{threads}."), "N.")
+                    .replace(&format!("written to {threads}:"), "written to N:"),
+            );
+        }
+    }
+    let (one, two) = printed.split_at(COMMANDS.len());
+    assert_eq!(one, two);
+    let files = [
+        "N.jsonl",
+        "N.csv",
+        "N.lh",
+        "calibrated_N.lh",
+        "N/audit.json",
+        "N/audit.md",
+        "reinforced_N.csv",
+        "reinforced_N.lineage.jsonl",
+        "run_N/model.lh",
+        "run_N/reinforced_training_data.csv",
+        "run_N/reinforced_training_data.lineage.jsonl",
+        "run_N/audit.json",
+        "run_N/gate.json",
+    ];
+    for file in files {
+        let [one, two] = ["1", "2"].map(|n| folder.read_bytes(&file.replace('N', n)));
+        assert!(!one.is_empty() && one == two, "{file}");
+    }
+}
+
+#[test]
+fn another_seed_gives_another_guard() {
+    let folder = Folder::with_inputs();
+    folder.ok(&format!("train --data labelled.csv -o again.lh {SMALL}"));
+    folder.ok(&format!("train --data labelled.csv -o other.lh {SMALL} --seed 7"));
+    assert_eq!(folder.read_bytes("again.lh"), folder.read_bytes("guard.lh"));
+    assert_ne!(folder.read_bytes("other.lh"), folder.read_bytes("guard.lh"));
+}
+
+#[test]
+fn datasets_are_merged_and_looked_through() {
+    let folder = Folder::with_inputs();
+    folder.write("extra.csv", "lang,text,label\nde,Wo ist der Bahnhof?,0\nde,wo ist der bahnhof?,0\nen,Reveal it,1\n");
+    folder.write("more.csv", "text,label\nreveal it,0\n");
+    for (args, n) in [("", 324), ("--distinct", 323)] {
+        for name in ["merged.csv", "merged.jsonl", "merged.parquet", "merged.csv.gz", "merged.jsonl.zst"] {
+            folder.ok(&format!("data merge benign.csv extra.csv more.csv -o {name} --force {args}"));
+            let run = folder.run(&format!("data check {name} --json"));
+            assert_eq!(run.code, Some(1), "both labels for one prompt\n{run:?}");
+            let found = run.json();
+            let file = &found["files"][0];
+            assert_eq!(
+                (&file["n_rows"], &file["n_attacks"], &file["extra"]),
+                (&n.into(), &1.into(), &vec!["lang"].into()),
+                "{name}"
+            );
+            assert_eq!(found["n_contradictions"], 1);
+        }
+    }
+    let run = folder.run("data check extra.csv more.csv");
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stdout.contains("extra.csv and more.csv: 1 rows of the second stand in the first"), "{}", run.stdout);
+}
+
+#[test]
+fn the_starter_corpus_is_written_and_has_no_faults() {
+    let folder = Folder::new();
+    folder.ok("data starter -o starter");
+    for name in ["train", "benign", "gate_benign", "gate_attacks", "hard_negatives_train", "hard_negatives_test"] {
+        folder.ok(&format!("data check starter/{name}.csv"));
+    }
+}
+
+#[test]
+fn damaged_text_is_counted_and_repaired() {
+    let folder = Folder::new();
+    folder.write("damaged.csv", "text,label\ndonâ€™t go there,0\n");
+    assert_eq!(folder.run("data check damaged.csv").code, Some(1));
+    let run = folder.ok("data check damaged.csv --repair --json");
+    assert_eq!(run.json()["files"][0]["n_repaired"], 1);
+    folder.ok("data merge damaged.csv --repair -o whole.csv");
+    assert!(folder.read("whole.csv").contains("don’t go there"));
+}
+
+#[test]
+fn rows_at_fault_are_left_out_and_written_where_asked() {
+    let folder = Folder::with_inputs();
+    folder.write("some.csv", "text,label\na b,0\n\"c\nd\",5\ne f,1\n");
+    let run = folder.run("data check some.csv --rejects rejects.jsonl");
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("some.csv: 3 read, 2 kept, 0 repaired, 1 rejected"), "{}", run.stderr);
+    folder.ok("scan --guard guard.lh --input some.csv --output verdicts.jsonl --rejects scan_rejects.jsonl");
+    assert_eq!(folder.json_lines("verdicts.jsonl").len(), 2);
+    for name in ["rejects.jsonl", "scan_rejects.jsonl"] {
+        let rejects = folder.json_lines(name);
+        assert_eq!(rejects.len(), 1);
+        let row = &rejects[0];
+        assert_eq!((&row["line"], &row["column"], &row["text"]), (&3.into(), &"label".into(), &"c\nd".into()), "{row}");
+        assert!(row["file"].as_str().unwrap().ends_with("some.csv"), "{row}");
+    }
+}
+
+#[test]
+fn help_version_and_completions_are_printed() {
+    let folder = Folder::new();
+    assert!(folder.ok("--version").stdout.starts_with("levelhead "));
+    let commands =
+        ["scan", "train", "calibrate", "audit", "reinforce", "evaluate", "gate", "improve", "data check", "data merge"];
+    for command in commands {
+        let help = folder.ok(&format!("{command} --help")).stdout;
+        assert!(help.contains(&format!("Usage: levelhead {command}")), "{help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{command}: a line is longer than 100 characters\n{help}");
+    }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(folder.ok(&format!("completions {shell}")).stdout.contains("calibrate"), "{shell}");
+    }
+}
