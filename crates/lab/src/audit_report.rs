@@ -187,8 +187,10 @@ fn around(text: &str, phrase: &str) -> String {
     if n_before + phrase.chars().count() < EXAMPLE {
         return text.to_string();
     }
-    let tail: String = text.chars().skip(n_before - EXAMPLE / 3).collect();
-    format!("…{}", tail.trim_start())
+    let before: String = text.chars().take(n_before).skip(n_before.saturating_sub(EXAMPLE / 3)).collect();
+    let whole_words = before.split_once(' ').map_or(before.as_str(), |(_, words)| words);
+    let rest: String = text.chars().skip(n_before).collect();
+    format!("…{whole_words}{rest}")
 }
 
 /// A slice's rate; none flagged of few is not "0 %".
@@ -224,7 +226,7 @@ mod tests {
         for i in 0..40 {
             rows.push(Row::new(format!("Once again this week I forgot the name of {i}"), Label::Benign));
         }
-        for what in ["bank", "car", "phone", "mail | chat\nor a card"] {
+        for what in ["bank", "car", "tv|a\nb", "van"] {
             rows.push(Row::new(format!("Once again this week I forgot the password of my {what}"), Label::Benign));
         }
         rows.push(rows[40].clone());
@@ -302,9 +304,9 @@ Rates are of all prompts. A prompt that two rules flagged counts for both.
 Each false positive is in one cluster, by the phrase that sets it apart best from what passes. `holding` counts
 all prompts with the phrase: how many are flagged, of how many. What goes together need not be the cause.
 
-| phrase   | flagged |    share | entries | holding | score | for example                       |
-| -------- | ------: | -------: | ------: | ------: | ----: | --------------------------------- |
-| password |       4 | 100.00 % |       5 |     4/4 |  0.75 | …orgot the password of my mail \\|… |
+| phrase   | flagged |    share | entries | holding | score | for example                 |
+| -------- | ------: | -------: | ------: | ------: | ----: | --------------------------- |
+| password |       4 | 100.00 % |       5 |     4/4 |  0.75 | …the password of my tv\\|a b |
 
 ## What cannot be seen
 

@@ -310,18 +310,14 @@ mod tests {
             format!("[[twin]]\nsplit = 'train'\nfamily = '{family}'\nattack = 'a'\nbenign = '{benign}'\nwhy = 'w'\n")
         };
         let good = twin("other_attack", "b");
-        let frames = ("attack_other_attack", "family = 'other_attack'\n[frames]\ntrain = ['x', 'B']\ntest = ['{y']");
-        let rows: [(&str, &[(&str, &str)], &str); 3] = [
-            (&twin("theft", "b"), &[], "hard_negatives.toml: twin 1: family theft is unknown"),
-            (&good, &[frames], "attack_other_attack.toml: frame test/1: a { is not closed"),
-            (
-                &good,
-                &[(frames.0, &frames.1.replace('{', ""))],
-                "hard_negatives/train/1 and attack_other_attack/train/2 have the same text",
-            ),
+        let frames = |test| format!("family = 'other_attack'\n[frames]\ntrain = ['x', 'B']\ntest = ['{test}']");
+        let rows = [
+            (twin("theft", "y"), frames("z"), "hard_negatives.toml: twin 1: family theft is unknown"),
+            (good.clone(), frames("{z"), "attack_other_attack.toml: frame test/1: a { is not closed"),
+            (good, frames("z"), "hard_negatives/train/1 and attack_other_attack/train/2 have the same text, \"b\", with"),
         ];
-        for (twins, files, expected) in rows {
-            let error = build(files, twins).unwrap_err().to_string();
+        for (twins, frames, expected) in rows {
+            let error = build(&[("attack_other_attack", &frames)], &twins).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }
