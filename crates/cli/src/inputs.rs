@@ -6,7 +6,7 @@ use anyhow::Result;
 use levelhead_lab::output::write_file;
 use levelhead_lab::progress::Progress;
 use levelhead_lab::read::{ReadOptions, read};
-use levelhead_lab::row::{Dataset, Rejected, Row};
+use levelhead_lab::row::{Dataset, Label, Rejected};
 
 use crate::args::InputArgs;
 use crate::terminal::{Terminal, thousands};
@@ -44,14 +44,16 @@ pub fn read_one(path: &Path, needs_label: bool, args: &InputArgs, terminal: &Ter
     Ok(files.remove(0))
 }
 
-/// The benign rows of a file that should hold only such; others are left out and counted.
-pub fn benign_rows(data: &Dataset, terminal: &Terminal) -> Vec<Row> {
-    let rows: Vec<Row> = data.rows.iter().filter(|r| !r.is_attack()).cloned().collect();
-    let n_left = data.rows.len() - rows.len();
+/// The rows of a file that should hold only benign ones. Rows without a label count as benign; others are left out and counted.
+pub fn benign_rows(mut data: Dataset, terminal: &Terminal) -> Dataset {
+    let n_before = data.rows.len();
+    data.rows.retain(|row| !row.is_attack());
+    data.rows.iter_mut().for_each(|row| row.label = Some(Label::Benign));
+    let n_left = n_before - data.rows.len();
     if n_left > 0 {
         terminal.say(&format!("{}: {} rows labelled attack are left out", data.name(), thousands(n_left)));
     }
-    rows
+    data
 }
 
 /// Writes rejected rows as JSON lines; the file of an earlier run is replaced.

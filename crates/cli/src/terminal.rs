@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::exit;
 use std::sync::Mutex;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressStyle};
 use levelhead_lab::output::remove_unfinished;
 use levelhead_lab::progress::Progress;
@@ -74,8 +74,10 @@ pub fn stop_on_interrupt() {
 
 /// A plain table, as wide as the terminal at most.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+    let line = LineStyle::none().fill('─').junction('─');
+    let style = TableStyle::new().header_separator(line).bottom_border(line);
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
     if table.width().is_none() {
         table.set_width(100);
     }

@@ -44,7 +44,7 @@ pub struct Check {
 /// Rows that a check looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slice {
-    /// Every benign row.
+    /// Every benign row that is no hard negative; those have a slice of their own.
     Benign,
     /// Every attack that counts in recall.
     Attacks,
@@ -208,7 +208,7 @@ impl Slice {
     /// Whether a row is in the slice.
     pub fn holds(&self, row: &Row) -> bool {
         match self {
-            Slice::Benign => row.label == Some(Label::Benign),
+            Slice::Benign => row.label == Some(Label::Benign) && !row.is_hard_negative(),
             Slice::Attacks => row.is_attack(),
             Slice::HardNegatives => row.label == Some(Label::Benign) && row.is_hard_negative(),
             Slice::Category(name) => *row.category == **name,

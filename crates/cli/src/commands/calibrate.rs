@@ -20,7 +20,7 @@ pub fn run(args: &CalibrateArgs) -> Result<ExitCode> {
     let Some(guard) = subject.guard() else {
         bail!("{}: only a Levelhead guard holds a threshold to recalibrate: give `default` or a .lh file", args.guard);
     };
-    let benign = benign_rows(&read_one(&args.benign, false, &args.reading, &terminal)?, &terminal);
+    let benign = benign_rows(read_one(&args.benign, false, &args.reading, &terminal)?, &terminal).rows;
     let attacks = match &args.attacks {
         Some(path) => read_one(path, true, &args.reading, &terminal)?.rows,
         None => Vec::new(),

@@ -27,7 +27,7 @@ pub fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<ExitCode> {
         return Err(Error::data(reason).into());
     }
     let benign = match &args.benign {
-        Some(path) => benign_rows(&read_one(path, false, &args.reading, terminal)?, terminal),
+        Some(path) => benign_rows(read_one(path, false, &args.reading, terminal)?, terminal).rows,
         None => Vec::new(),
     };
     let data = Judged::new(&subject, &rows, terminal)?;

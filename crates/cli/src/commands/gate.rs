@@ -7,7 +7,7 @@ use anyhow::Result;
 use levelhead_lab::gate::{GateData, GateReport, Gates, Outcome};
 use levelhead_lab::gate_text::{GATE_COLUMNS, gate_rows};
 use levelhead_lab::output::write_file;
-use levelhead_lab::row::Row;
+use levelhead_lab::row::{HARD_NEGATIVE, Row};
 use levelhead_lab::subject::Subject;
 use levelhead_lab::{Error, starter};
 
@@ -24,12 +24,12 @@ pub fn run(args: &GateArgs, terminal: &Terminal) -> Result<ExitCode> {
     let old = args.old.as_deref().map(Subject::open).transpose()?;
     let mut rows: Vec<Row> = Vec::new();
     for file in read_all(&args.benign, false, &args.reading, terminal)? {
-        rows.extend(benign_rows(&file, terminal));
+        rows.extend(benign_rows(file, terminal).rows);
     }
     let attacks = read_all(&args.attacks, true, &args.reading, terminal)?;
     rows.extend(attacks.into_iter().flat_map(|f| f.rows).filter(Row::is_attack));
     rows.extend(match &args.hard_negatives {
-        Some(path) => benign_rows(&read_one(path, false, &args.reading, terminal)?, terminal),
+        Some(path) => marked_hard(benign_rows(read_one(path, false, &args.reading, terminal)?, terminal).rows),
         None => starter::starter().hard_negatives_test,
     });
     let judged = Judged::new(&subject, &rows, terminal)?;
@@ -41,6 +41,14 @@ pub fn run(args: &GateArgs, terminal: &Terminal) -> Result<ExitCode> {
     }
     print(if args.json { json } else { readable(&report) })?;
     Ok(exit_code(report.passed))
+}
+
+/// Hard negatives by the file that they stand in, whatever its notes say.
+fn marked_hard(mut rows: Vec<Row>) -> Vec<Row> {
+    for row in rows.iter_mut().filter(|row| !row.is_hard_negative()) {
+        row.notes = format!("{HARD_NEGATIVE} {}", row.notes).into();
+    }
+    rows
 }
 
 /// Reads a gate file, or takes the seed's criteria.

@@ -20,7 +20,7 @@ use super::reinforce::lineage_bytes;
 use super::train::{config, count_licenses, input, keep_licenses};
 use super::{exit_code, gate};
 use crate::args::ImproveArgs;
-use crate::inputs::{read_all, read_one};
+use crate::inputs::{benign_rows, read_all, read_one};
 use crate::terminal::{Terminal, print};
 
 /// Runs the command.
@@ -109,12 +109,12 @@ fn inputs(args: &ImproveArgs, terminal: &Terminal) -> Result<Inputs> {
     for file in &mut train {
         keep_licenses(file, &args.licenses, terminal)?;
     }
-    let mut benign = read_one(benign, false, &args.reading, terminal)?;
+    let mut benign = benign_rows(read_one(benign, false, &args.reading, terminal)?, terminal);
     keep_licenses(&mut benign, &args.licenses, terminal)?;
     Ok(Inputs {
         train: joined(train),
         benign,
-        gate_benign: read_one(gate_benign, false, &args.reading, terminal)?,
+        gate_benign: benign_rows(read_one(gate_benign, false, &args.reading, terminal)?, terminal),
         gate_attacks: read_one(gate_attacks, true, &args.reading, terminal)?,
         hard_negatives,
         gate_hard_negatives,
