@@ -11,6 +11,10 @@ trap 'rm -rf "$work"' EXIT
 levelhead=${LEVELHEAD:-target/release/levelhead}
 permissive="MIT Apache BSD CC0 CC-BY-1 CC-BY-2 CC-BY-3 CC-BY-4 CC-BY-SA ODC CDLA DRL"
 mkdir -p "$out"
+
+# Without folders, and without the example prompts of the clusters: measured prompts are not ours to hand on.
+clean() { sed -E "s|$corpora/||g; s|$work/||g; s/^(\\| [^|]+ \\| [0-9]+ \\| [0-9]+ \\|) .* \\|\$/\\1 (left out) |/"; }
+
 { uname -sm; nproc; grep -m1 'model name' /proc/cpuinfo; rustc --version; } > "$out/machine.txt"
 
 # run NAME COMMAND...: the command, its output, its time and its peak memory, in NAME.txt
@@ -19,28 +23,27 @@ run() {
   shift
   echo "== $name"
   {
-    echo "\$ $*" | sed "s|$corpora/||g; s|$work/||g; s|$levelhead|levelhead|g"
+    echo "\$ $*" | sed "s|^\$ $levelhead|\$ levelhead|"
     /usr/bin/time -f 'wall %e s, user %U s, peak memory %M KB, exit %x' "$@" 2>&1
-  } | sed "s|$corpora/||g; s|$work/||g" > "$out/$name.txt"
+  } | clean > "$out/$name.txt"
 }
 
 run starter-improve "$levelhead" improve -o "$work/starter"
-cp "$work/starter/report.md" "$out/starter-report.md"
+clean < "$work/starter/report.md" > "$out/starter-report.md"
 run baseline-train "$levelhead" train --data "$corpora/master.parquet" -o "$work/baseline.lh"
 run baseline-evaluate "$levelhead" evaluate --guard "$work/baseline.lh" --data "$corpora/eval_public.parquet" --benign "$corpora/benign_100k.parquet"
 run baseline-gate "$levelhead" gate --guard "$work/baseline.lh" --benign "$corpora/benign_100k.parquet" --attacks "$corpora/eval_public.parquet"
 run seed-budget "$levelhead" improve --rounds 1 --train "$corpora/master.parquet" --benign "$corpora/benign_pool.parquet" \
   --gate-benign "$corpora/benign_100k.parquet" --gate-attacks "$corpora/eval_public.parquet" -o "$work/seed"
-cp "$work/seed/report.md" "$out/seed-budget-report.md"
+clean < "$work/seed/report.md" > "$out/seed-budget-report.md"
 run improve "$levelhead" improve --train "$corpora/master.parquet" --benign "$corpora/benign_pool.parquet" \
   --gate-benign "$corpora/benign_100k.parquet" --gate-attacks "$corpora/eval_public.parquet" -o "$work/improve"
-cp "$work/improve/report.md" "$out/improve-report.md"
+clean < "$work/improve/report.md" > "$out/improve-report.md"
 run train-all "$levelhead" train --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" -o "$work/all.lh"
 run train-default "$levelhead" train --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" --licenses $permissive \
   --with-starter --attack-weight 3 --max-fpr 0.005 -o "$work/default.lh"
 run default-evaluate "$levelhead" evaluate --guard "$work/default.lh" --data "$corpora/eval_public.parquet" --benign "$corpora/benign_100k.parquet"
 run default-gate "$levelhead" gate --guard "$work/default.lh" --benign "$corpora/benign_100k.parquet" --attacks "$corpora/eval_public.parquet"
-run default-audit "$levelhead" audit --guard "$work/default.lh" --benign "$corpora/benign_100k.parquet" -o "$work/audit"
 run scan "$levelhead" scan --guard "$work/default.lh" --input "$corpora/benign_100k.parquet" --output "$work/scan.jsonl"
 run scan-one-thread "$levelhead" --threads 1 scan --guard "$work/default.lh" --input "$corpora/benign_100k.parquet" --output "$work/scan1.jsonl"
 run train-one-thread "$levelhead" --threads 1 train --data "$corpora/master.parquet" -o "$work/baseline1.lh"

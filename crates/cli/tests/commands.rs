@@ -10,9 +10,10 @@ mod guards;
 mod scan;
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
 
 use serde_json::Value;
-use support::{Folder, SMALL};
+use support::{Folder, Run, SMALL};
 
 /// The keys of a JSON object.
 fn keys(object: &Value) -> BTreeSet<&str> {
@@ -77,40 +78,35 @@ fn the_counts_of_every_file_are_said() {
 
 #[test]
 fn nothing_depends_on_the_number_of_threads() {
-    let folder = Folder::with_inputs();
-    let mut printed = Vec::new();
-    for threads in [1, 2] {
-        for (args, code) in COMMANDS {
-            let run = folder.run(&format!("{} --threads {threads}", args.replace("OUT", &threads.to_string())));
+    let [one, two] = [1, 2].map(|threads| {
+        let folder = Folder::with_inputs();
+        let printed = COMMANDS.map(|(args, code)| {
+            let run = folder.run(&format!("{} --threads {threads}", args.replace("OUT", "out")));
             assert_eq!(run.code, Some(code), "{args}\n{run:?}");
-            printed.push(
-                run.stdout
-                    .replace(&format!("_{threads}"), "_N")
-                    .replace(&format!("{threads}."), "N.")
-                    .replace(&format!("written to {threads}:"), "written to N:"),
-            );
-        }
+            run.stdout
+        });
+        (folder, printed)
+    });
+    for ((args, _), (one, two)) in COMMANDS.iter().zip(one.1.iter().zip(&two.1)) {
+        assert_eq!(one, two, "{args}");
     }
-    let (one, two) = printed.split_at(COMMANDS.len());
-    assert_eq!(one, two);
     let files = [
-        "N.jsonl",
-        "N.csv",
-        "N.lh",
-        "calibrated_N.lh",
-        "N/audit.json",
-        "N/audit.md",
-        "reinforced_N.csv",
-        "reinforced_N.lineage.jsonl",
-        "run_N/model.lh",
-        "run_N/reinforced_training_data.csv",
-        "run_N/reinforced_training_data.lineage.jsonl",
-        "run_N/audit.json",
-        "run_N/gate.json",
+        "out.jsonl",
+        "out.csv",
+        "out.lh",
+        "calibrated_out.lh",
+        "out/audit.json",
+        "out/audit.md",
+        "reinforced_out.csv",
+        "reinforced_out.lineage.jsonl",
+        "run_out/model.lh",
+        "run_out/reinforced_training_data.csv",
+        "run_out/reinforced_training_data.lineage.jsonl",
+        "run_out/audit.json",
+        "run_out/gate.json",
     ];
     for file in files {
-        let [one, two] = ["1", "2"].map(|n| folder.read_bytes(&file.replace('N', n)));
-        assert!(!one.is_empty() && one == two, "{file}");
+        assert!(one.0.read_bytes(file) == two.0.read_bytes(file), "{file}");
     }
 }
 
@@ -184,6 +180,39 @@ fn rows_at_fault_are_left_out_and_written_where_asked() {
         assert_eq!((&row["line"], &row["column"], &row["text"]), (&3.into(), &"label".into(), &"c\nd".into()), "{row}");
         assert!(row["file"].as_str().unwrap().ends_with("some.csv"), "{row}");
     }
+}
+
+/// Runs every command with its standard output going to `place`; gives the command, its exit code in peace, and the run.
+fn run_into<P: Into<Stdio>>(place: impl Fn() -> P) -> Vec<(String, i32, Run)> {
+    let folder = Folder::with_inputs();
+    let more =
+        [("scan --guard guard.lh --input benign.csv --output -", 0), ("data starter -o starter", 0), ("completions bash", 0)];
+    let run = |(args, code): (&str, i32)| {
+        let args = args.replace("OUT", "out");
+        let output = folder.command(&args).stdout(place()).output().unwrap();
+        (args, code, Run::from(output))
+    };
+    COMMANDS.into_iter().chain(more).map(run).collect()
+}
+
+#[test]
+fn a_reader_that_has_gone_away_is_no_error() {
+    // The reading end is dropped, so that every write meets a broken pipe.
+    let mut faults = run_into(|| std::io::pipe().unwrap().1);
+    faults.retain(|(_, code, run)| run.code != Some(*code) || run.stderr.contains("error") || run.stderr.contains("panicked"));
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_standard_output_that_is_full_is_an_error() {
+    let mut faults = run_into(|| std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let is_quiet = |args: &str| args.starts_with("scan") && args.ends_with(".jsonl");
+    faults.retain(|(args, _, run)| {
+        let error = run.stderr.lines().last().is_some_and(|line| line.starts_with("error: "));
+        !is_quiet(args) && (run.code != Some(2) || !error || run.stderr.contains("panicked"))
+    });
+    assert!(faults.is_empty(), "{faults:#?}");
 }
 
 #[test]

@@ -42,6 +42,22 @@ fn an_output_that_is_there_is_kept_without_force() {
 }
 
 #[test]
+fn an_output_is_looked_at_before_the_work() {
+    let folder = folder();
+    let mut late = Vec::new();
+    for (args, kind) in places() {
+        let name = format!("mine.{kind}");
+        folder.write(&name, "mine");
+        // The counts of the inputs are said when they have been read.
+        let stderr = folder.run(&args.replace("OUT", &name)).stderr;
+        if stderr.lines().count() != 1 {
+            late.push(format!("{args}\n{stderr}"));
+        }
+    }
+    assert!(late.is_empty(), "{}", late.join("\n"));
+}
+
+#[test]
 fn an_output_in_a_folder_that_is_missing_names_the_folder() {
     let folder = folder();
     for (args, kind) in places() {
@@ -100,6 +116,7 @@ fn an_output_that_is_there_is_replaced_with_force() {
     let first = folder.json("found/audit.json");
     folder.ok("audit --guard guard.lh --benign benign.csv -o found --force");
     assert_ne!(folder.json("found/audit.json"), first);
-    let leftovers: Vec<_> = folder.contents().into_keys().filter(|path| path.to_string_lossy().contains("/.")).collect();
+    let hidden = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().starts_with('.');
+    let leftovers: Vec<_> = folder.contents().into_keys().filter(hidden).collect();
     assert!(leftovers.is_empty(), "{leftovers:?}");
 }

@@ -61,6 +61,12 @@ fn a_false_positive_rate_is_between_0_and_1() {
 }
 
 #[test]
+fn a_false_positive_rate_is_looked_at_before_the_work() {
+    let run = Folder::with_inputs().run(&format!("{IMPROVE} {SMALL} --max-fpr 2"));
+    assert!(!run.stderr.contains("round 0"), "{}", run.stderr);
+}
+
+#[test]
 fn a_threshold_for_1_percent_needs_299_distinct_prompts() {
     let folder = Folder::with_inputs();
     let few = csv(&prompts(Words::Everyday, 298, 9), 0);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Folder, SMALL, Words, csv, prompts};
+use crate::support::{Folder, SMALL, Words, body, csv, prompts};
 
 #[test]
 fn a_guard_is_trained_and_trained_further() {
@@ -64,7 +64,7 @@ fn an_evaluation_counts_every_row() {
 
 const GATES: &str = r#"
 [[check]]
-name = "few false positives"
+name = "traffic"
 slice = "benign"
 metric = "fpr_below"
 bound = 0.05
@@ -89,7 +89,7 @@ fn a_gate_passes_or_fails_and_says_why() {
         let run = folder.run(&args);
         assert_eq!(run.code, Some(code), "{run:?}");
         assert!(run.stdout.ends_with(if code == 0 { "gate passed\n" } else { "gate failed\n" }), "{}", run.stdout);
-        assert!(run.stdout.contains("few false positives") && run.stdout.contains("recall"), "{}", run.stdout);
+        assert!(run.stdout.contains("traffic") && run.stdout.contains("recall"), "{}", run.stdout);
         let run = folder.run(&format!("{args} --json --output gate.json --force"));
         assert_eq!((run.code, &run.json()["passed"]), (Some(code), &(code == 0).into()), "{run:?}");
         assert_eq!(run.json(), folder.json("gate.json"));
@@ -99,12 +99,20 @@ fn a_gate_passes_or_fails_and_says_why() {
 #[test]
 fn the_loop_leaves_a_run_that_other_commands_take() {
     let folder = Folder::with_inputs();
-    folder.write(
-        "mined.csv",
-        csv(&prompts(Words::Everyday, 500, 17), 0) + crate::support::body(&csv(&prompts(Words::Attack, 100, 18), 0)),
-    );
+    // Homework about attacks looks like attacks in a longer text until a guard has been trained on it.
+    let mixed = |n: usize, seed: u64, end: &str| -> Vec<String> {
+        let (attacks, everyday) = (prompts(Words::Attack, n, seed), prompts(Words::Everyday, n, seed));
+        attacks.iter().zip(everyday).map(|(a, e)| format!("{a} {e}{end}")).collect()
+    };
+    let traffic = |n: usize, seed: u64| {
+        let homework = csv(&mixed(n, seed, " for my homework about language"), 0);
+        csv(&prompts(Words::Everyday, n, seed + 1), 0) + body(&homework)
+    };
+    folder.write("mined.csv", traffic(300, 17));
+    folder.write("gate.csv", traffic(200, 27));
+    folder.write("hidden.csv", csv(&mixed(200, 37, ""), 1));
     let args = format!(
-        "improve --train labelled.csv --benign mined.csv --gate-benign traffic.csv --gate-attacks attacks.csv --max-fpr 0.1 \
+        "improve --train labelled.csv --benign mined.csv --gate-benign gate.csv --gate-attacks hidden.csv --max-fpr 0.1 \
          --rounds 2 {SMALL} -o run"
     );
     let run = folder.run(&args);
@@ -127,7 +135,9 @@ fn the_loop_leaves_a_run_that_other_commands_take() {
     let (report, gate) = (folder.json("run/run.json"), folder.json("run/gate.json"));
     assert_eq!((&report["passed"], &report["seed"]), (&json!(run.code == Some(0)), &json!(42)));
     assert_eq!(gate["passed"], report["passed"]);
-    folder.ok("data check run/reinforced_training_data.csv");
+    assert!(report["best_round"].as_u64().unwrap() > 0, "{}", folder.read("run/report.md"));
+    let rows = folder.ok("data check run/reinforced_training_data.csv --json").json()["files"][0]["n_rows"].clone();
+    assert_eq!(rows, folder.json_lines("run/reinforced_training_data.lineage.jsonl").len());
     assert!(matches!(folder.run("scan hello --guard run/model.lh").code, Some(0 | 1)));
     folder.ok("reinforce --audit run/audit.json --rest 1 -o more.csv");
     let again = folder.run(&format!("{args} --force --json"));
