@@ -69,7 +69,7 @@ pub struct InputArgs {
     /// Repair text that was UTF-8, read as Windows-1252 and saved again
     #[arg(long)]
     pub repair: bool,
-    /// Write rows at fault to FILE and go on; without it the first such row is an error
+    /// Write rows at fault to FILE and go on; without it the first such row is an error. An earlier such FILE is replaced
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
     /// The longest text that is taken, in bytes
@@ -93,7 +93,7 @@ pub struct ScanArgs {
     #[arg(long, value_name = "FILE", requires = "output")]
     pub input: Option<PathBuf>,
     /// Where the verdicts go, one JSON object a line; `-` is standard output
-    #[arg(long, value_name = "FILE.jsonl", requires = "input")]
+    #[arg(long, value_name = "FILE.jsonl", requires = "input", conflicts_with = "text")]
     pub output: Option<PathBuf>,
     /// The guard: `default`, a .lh file, or a .toml guard spec
     #[arg(long, default_value = "default")]
@@ -126,26 +126,7 @@ pub enum DataCommand {
         reading: InputArgs,
     },
     /// Merge datasets into one, shuffled
-    Merge {
-        /// Datasets to merge
-        #[arg(required = true, num_args = 1..)]
-        files: Vec<PathBuf>,
-        /// The merged dataset
-        #[arg(long, short, value_name = "FILE")]
-        output: PathBuf,
-        /// Seed of the shuffle
-        #[arg(long, default_value_t = 42)]
-        seed: u64,
-        /// Drop rows that repeat the text and label of an earlier one
-        #[arg(long)]
-        distinct: bool,
-        /// Replace an output that is there
-        #[arg(long)]
-        force: bool,
-        /// How the files are read.
-        #[command(flatten)]
-        reading: InputArgs,
-    },
+    Merge(MergeArgs),
     /// Write the embedded starter corpus to a folder, as CSV files
     Starter {
         /// The folder to create
@@ -155,6 +136,29 @@ pub enum DataCommand {
         #[arg(long)]
         force: bool,
     },
+}
+
+/// `levelhead data merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Datasets to merge
+    #[arg(required = true, num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// The merged dataset
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Seed of the shuffle
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Drop rows that repeat the text and label of an earlier one
+    #[arg(long)]
+    pub distinct: bool,
+    /// Replace an output that is there
+    #[arg(long)]
+    pub force: bool,
+    /// How the files are read.
+    #[command(flatten)]
+    pub reading: InputArgs,
 }
 
 /// `levelhead train`.

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use levelhead_lab::output::write_file;
+use levelhead_lab::Error;
+use levelhead_lab::output::{Output, write_file};
 use levelhead_lab::progress::Progress;
 use levelhead_lab::read::{ReadOptions, read};
 use levelhead_lab::row::{Dataset, Label, Rejected};
@@ -18,6 +19,7 @@ pub fn options(args: &InputArgs, needs_label: bool) -> ReadOptions {
 
 /// Reads datasets and says what became of their rows.
 pub fn read_all(paths: &[PathBuf], needs_label: bool, args: &InputArgs, terminal: &Terminal) -> Result<Vec<Dataset>> {
+    check_rejects(args)?;
     let mut files = Vec::new();
     for path in paths {
         let data = read(path, options(args, needs_label))?;
@@ -33,7 +35,11 @@ pub fn read_all(paths: &[PathBuf], needs_label: bool, args: &InputArgs, terminal
         files.push(data);
     }
     if let Some(path) = &args.rejects {
-        write_rejects(path, files.iter().flat_map(|f| f.rejected.iter().map(|r| (f.name(), r.clone()))))?;
+        let new = files.iter().flat_map(|f| f.rejected.iter().map(|r| (f.name(), r.clone())));
+        terminal.with_rejects(|all| {
+            all.extend(new);
+            write_rejects(path, all)
+        })?;
     }
     Ok(files)
 }
@@ -56,8 +62,25 @@ pub fn benign_rows(mut data: Dataset, terminal: &Terminal) -> Dataset {
     data
 }
 
-/// Writes rejected rows as JSON lines; the file of an earlier run is replaced.
-pub fn write_rejects(path: &Path, rejected: impl Iterator<Item = (String, Rejected)>) -> Result<()> {
+/// Whether rejected rows can be written: a file that is there is replaced only where it holds such rows.
+pub fn check_rejects(args: &InputArgs) -> Result<()> {
+    let Some(path) = &args.rejects else { return Ok(()) };
+    Output::prepare(path, true)?;
+    if !path.exists() {
+        return Ok(());
+    }
+    let text = std::fs::read(path).map_err(|e| Error::read(path, e))?;
+    let first = text.split(|b| *b == b'\n').next().unwrap_or_default();
+    let is_rejects =
+        serde_json::from_slice::<serde_json::Value>(first).is_ok_and(|v| v["reason"].is_string() && v["line"].is_u64());
+    if !text.is_empty() && !is_rejects {
+        return Err(Error::format(path, "holds no rejected rows, so --rejects does not replace it: choose another name").into());
+    }
+    Ok(())
+}
+
+/// Writes rejected rows as JSON lines; those of an earlier run are replaced.
+pub fn write_rejects(path: &Path, rejected: &[(String, Rejected)]) -> Result<()> {
     let mut lines = String::new();
     for (file, r) in rejected {
         let line = serde_json::json!({ "file": file, "line": r.line, "column": r.column, "reason": r.reason, "text": r.text });

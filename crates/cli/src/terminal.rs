@@ -8,18 +8,31 @@ use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressStyle};
 use levelhead_lab::output::remove_unfinished;
 use levelhead_lab::progress::Progress;
+use levelhead_lab::row::Rejected;
 
 /// Standard error as a place for progress.
 pub struct Terminal {
     shows_bars: bool,
     shows_lines: bool,
     bar: Mutex<Option<ProgressBar>>,
+    /// Rows rejected so far, of all inputs: they go to one file.
+    rejects: Mutex<Vec<(String, Rejected)>>,
 }
 
 impl Terminal {
     /// Progress bars where standard error is a terminal; lines unless `quiet`.
     pub fn new(quiet: bool) -> Terminal {
-        Terminal { shows_bars: !quiet && std::io::stderr().is_terminal(), shows_lines: !quiet, bar: Mutex::new(None) }
+        Terminal {
+            shows_bars: !quiet && std::io::stderr().is_terminal(),
+            shows_lines: !quiet,
+            bar: Mutex::new(None),
+            rejects: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Works on the rows rejected so far.
+    pub fn with_rejects<T>(&self, f: impl FnOnce(&mut Vec<(String, Rejected)>) -> T) -> T {
+        f(&mut self.rejects.lock().expect("no panic while held"))
     }
 
     fn with_bar(&self, f: impl FnOnce(&ProgressBar)) {

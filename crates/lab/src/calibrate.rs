@@ -32,6 +32,21 @@ impl Default for CalibrateConfig {
     }
 }
 
+impl CalibrateConfig {
+    /// Looks through the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names the first that makes no sense.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [("max-fpr", self.max_fpr), ("violation", self.violation)] {
+            if !(value > 0.0 && value < 1.0) {
+                return Err(Error::setting(name, format!("{value} is not between 0 and 1")));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A recalibrated guard and what it rests on.
 #[derive(Debug)]
 pub struct Calibrated {
@@ -52,11 +67,7 @@ pub struct Calibrated {
 /// [`Error::Data`] where there are too few benign prompts for the guarantee, where rules alone go beyond the target, or
 /// where attacks do not score above benign prompts; [`Error::Setting`].
 pub fn calibrate(guard: &Guard, benign: &[&Row], attacks: &[&Row], config: CalibrateConfig) -> Result<Calibrated> {
-    for (name, value) in [("max-fpr", config.max_fpr), ("violation", config.violation)] {
-        if !(value > 0.0 && value < 1.0) {
-            return Err(Error::setting(name, format!("{value} is not between 0 and 1")));
-        }
-    }
+    config.check()?;
     let benign = distinct(benign);
     let logits = logits(guard, &benign);
     let ruled: Vec<bool> = benign.par_iter().map(|r| guard.rules.matches(&normalize(&r.text)).next().is_some()).collect();

@@ -97,6 +97,12 @@ impl Error {
     }
 }
 
+/// A fault of a TOML file as one line: where, and what.
+pub(crate) fn toml_fault(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    format!("line {line}: {}", error.message().lines().next().unwrap_or("not TOML"))
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

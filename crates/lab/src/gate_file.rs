@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, toml_fault};
 use crate::row::{Label, Row};
 
 /// The checks that a guard has to pass.
@@ -125,7 +125,7 @@ impl Gates {
     /// # Errors
     /// [`Error::Format`] with the line, the check and the fix.
     pub fn from_toml(text: &str, path: &Path) -> Result<Gates> {
-        let file: GateFile = toml::from_str(text).map_err(|e| Error::format(path, e))?;
+        let file: GateFile = toml::from_str(text).map_err(|e| Error::format(path, toml_fault(text, &e)))?;
         let mut names = BTreeSet::new();
         let mut checks = Vec::with_capacity(file.check.len());
         for raw in file.check {

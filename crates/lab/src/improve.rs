@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::audit::{Audit, AuditInput, audit};
-use crate::calibrate::{CalibrateConfig, calibrate};
+use crate::calibrate::calibrate;
 use crate::choose::{Candidate, Plan, ReinforceConfig};
 use crate::error::Result;
 use crate::gate::Gates;
@@ -28,6 +28,8 @@ use levelhead::{Guard, Layer, RulePack, Severity, Threat, Verdict};
 /// # Errors
 /// [`crate::Error::Data`] where the inputs leave nothing to train, mine or measure on, or too little to set a threshold.
 pub fn improve(inputs: &Inputs, gates: &Gates, config: &ImproveConfig, progress: &dyn Progress) -> Result<Improved> {
+    config.train.check()?;
+    config.calibrate().check()?;
     let seed = config.train.seed;
     let parts = inputs.divide(seed, progress)?;
     for (reason, n) in &parts.refused {
@@ -119,8 +121,7 @@ impl<'a> Run<'a> {
         let tune: Vec<&Row> = parts.tune.iter().chain(held_back).copied().collect();
         let trained = train(&fit, &tune, RulePack::embedded(), config.train, None, self.progress)?;
         let attacks: Vec<&Row> = parts.tune.iter().filter(|r| r.is_attack()).copied().collect();
-        let target = CalibrateConfig { max_fpr: config.max_fpr, ..CalibrateConfig::default() };
-        let calibrated = calibrate(&trained.guard, &parts.threshold, &attacks, target)?.guard;
+        let calibrated = calibrate(&trained.guard, &parts.threshold, &attacks, config.calibrate())?.guard;
         let on_gate = |guard: &Guard| Judged::new(guard, &parts.gate);
         let (natural, tuned) = (on_gate(&trained.guard), on_gate(&calibrated));
         if number == 0 {

@@ -4,6 +4,7 @@ use levelhead::Guard;
 use serde::Serialize;
 
 use crate::audit::Audit;
+use crate::calibrate::CalibrateConfig;
 use crate::choose::{Plan, ReinforceConfig};
 use crate::evaluation::Evaluation;
 use crate::gate::GateReport;
@@ -56,6 +57,13 @@ impl Default for ImproveConfig {
             least_gain: 0.002,
             near_misses: 0.02,
         }
+    }
+}
+
+impl ImproveConfig {
+    /// How each guard's threshold is set.
+    pub fn calibrate(&self) -> CalibrateConfig {
+        CalibrateConfig { max_fpr: self.max_fpr, ..CalibrateConfig::default() }
     }
 }
 

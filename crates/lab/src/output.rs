@@ -21,11 +21,24 @@ pub struct Output {
 const MARKS: [&str; 2] = ["run.json", "audit.json"];
 
 impl Output {
-    /// Prepares an output at `path`.
+    /// Prepares a file at `path`. Dropped at once, it tells before a long run whether its result can be written.
     ///
     /// # Errors
-    /// [`Error::Exists`] where there is something already and `force` is not set; [`Error::Io`] where the folder is missing.
+    /// [`Error::Exists`] where there is something already and `force` is not set; [`Error::Format`] where the folder is
+    /// missing or the path is a folder.
     pub fn prepare(path: &Path, force: bool) -> Result<Output> {
+        let output = Output::prepare_folder(path, force)?;
+        if path.is_dir() {
+            return Err(Error::format(path, "is a folder, a file is written: choose another name"));
+        }
+        Ok(output)
+    }
+
+    /// Prepares a folder at `path`.
+    ///
+    /// # Errors
+    /// As [`Output::prepare`]; [`Error::Format`] where a folder that is there was not written by Levelhead.
+    pub fn prepare_folder(path: &Path, force: bool) -> Result<Output> {
         if path.exists() && !force {
             return Err(Error::Exists { path: path.to_path_buf() });
         }
@@ -140,7 +153,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run");
         for content in ["one", "two"] {
-            let output = Output::prepare(&path, true).unwrap();
+            let output = Output::prepare_folder(&path, true).unwrap();
             let folder = output.create_folder().unwrap();
             fs::write(folder.join(content), content).unwrap();
             fs::write(folder.join("run.json"), content).unwrap();
@@ -149,7 +162,7 @@ mod tests {
         assert!(!path.join("one").exists() && path.join("two").exists());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         fs::remove_file(path.join("run.json")).unwrap();
-        let error = Output::prepare(&path, true).unwrap_err().to_string();
+        let error = Output::prepare_folder(&path, true).unwrap_err().to_string();
         assert!(error.contains("not written by levelhead"), "{error}");
     }
 

@@ -95,6 +95,11 @@ pub fn reinforce(false_positives: &[Candidate], sources: Sources<'_>, config: &R
         }
         n_short += usize::from(n_left > 0);
     }
+    if out.rows.is_empty() {
+        let asked: Vec<&str> = out.plan.categories.keys().map(String::as_str).collect();
+        let reason = format!("no row could be made: no false positive in {} gave one; choose other priorities", asked.join(", "));
+        return Err(Error::data(reason));
+    }
     if n_short > 0 {
         let message = format!("{n_short} of {} false positives gave fewer than {} rows", chosen.len(), config.n_variations);
         out.plan.shortages.push(message);

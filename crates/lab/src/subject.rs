@@ -12,7 +12,7 @@ use levelhead::{BENIGN, Guard, Layer, Probability, Scratch, Severity, Threat, Ve
 use rayon::prelude::*;
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, toml_fault};
 use crate::progress::Progress;
 use crate::row::Row;
 
@@ -101,7 +101,7 @@ impl Subject {
 
     fn from_spec(path: &Path) -> Result<Subject> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::read(path, e))?;
-        let spec: Spec = toml::from_str(&text).map_err(|e| Error::format(path, e))?;
+        let spec: Spec = toml::from_str(&text).map_err(|e| Error::format(path, toml_fault(&text, &e)))?;
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
         let name = path.display().to_string();
         match spec {
@@ -346,7 +346,7 @@ mod tests {
             ("kind = \"oracle\"", "unknown variant `oracle`"),
             ("kind = \"command\"\ncommand = []", "command is empty"),
             ("kind = \"results\"\npath = \"missing.jsonl\"", "cannot read"),
-            ("kind = ", "TOML parse error"),
+            ("kind = ", "line 1: "),
         ] {
             let error = spec(dir.path(), text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

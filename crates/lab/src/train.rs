@@ -103,7 +103,11 @@ impl TrainConfig {
         .into()
     }
 
-    fn check(&self) -> Result<()> {
+    /// Looks through the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names the first that makes no sense.
+    pub fn check(&self) -> Result<()> {
         let faults = [
             (!self.features.is_valid(), "features", "a setting is out of range"),
             (self.n_epochs == 0, "epochs", "is 0: at least one pass is needed"),

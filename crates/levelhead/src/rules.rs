@@ -76,7 +76,7 @@ impl RulePack {
     /// # Errors
     /// [`Error::Rule`] names the rule that does not compile, repeats an id, or has a confidence outside 0 to 1.
     pub fn from_toml(text: &str) -> Result<RulePack, Error> {
-        let file: PackFile = toml::from_str(text).map_err(|e| fault("pack", e))?;
+        let file: PackFile = toml::from_str(text).map_err(|e| fault("pack", e.message().lines().next().unwrap_or("not TOML")))?;
         RulePack::from_rules(file.rule)
     }
 

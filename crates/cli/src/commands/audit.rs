@@ -16,7 +16,7 @@ use crate::terminal::{Terminal, print};
 
 /// Runs the command.
 pub fn run(args: &AuditArgs, terminal: &Terminal) -> Result<ExitCode> {
-    let output = Output::prepare(&args.output, args.force)?;
+    let output = Output::prepare_folder(&args.output, args.force)?;
     let found = match (&args.results, &args.guard, &args.benign) {
         (Some(results), _, _) => read_audit(results)?,
         (None, Some(guard), Some(benign)) => judge(guard, benign, args, terminal)?,

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use levelhead_lab::calibrate::{CalibrateConfig, calibrate};
-use levelhead_lab::output::write_file;
+use levelhead_lab::output::{Output, write_file};
 use levelhead_lab::row::Row;
 use levelhead_lab::subject::Subject;
 use serde_json::json;
@@ -14,20 +14,22 @@ use crate::inputs::{benign_rows, read_one};
 use crate::terminal::{Terminal, percent, print, rate};
 
 /// Runs the command.
-pub fn run(args: &CalibrateArgs) -> Result<ExitCode> {
-    let terminal = Terminal::new(false);
+pub fn run(args: &CalibrateArgs, terminal: &Terminal) -> Result<ExitCode> {
+    let config = CalibrateConfig { max_fpr: args.max_fpr, ..CalibrateConfig::default() };
+    config.check()?;
+    Output::prepare(&args.output, args.force)?;
     let subject = Subject::open(&args.guard)?;
     let Some(guard) = subject.guard() else {
         bail!("{}: only a Levelhead guard holds a threshold to recalibrate: give `default` or a .lh file", args.guard);
     };
-    let benign = benign_rows(read_one(&args.benign, false, &args.reading, &terminal)?, &terminal).rows;
+    let benign = benign_rows(read_one(&args.benign, false, &args.reading, terminal)?, terminal).rows;
     let attacks = match &args.attacks {
-        Some(path) => read_one(path, true, &args.reading, &terminal)?.rows,
+        Some(path) => read_one(path, true, &args.reading, terminal)?.rows,
         None => Vec::new(),
     };
-    let config = CalibrateConfig { max_fpr: args.max_fpr, ..CalibrateConfig::default() };
     let attacks: Vec<&Row> = attacks.iter().filter(|r| r.is_attack()).collect();
-    let done = calibrate(guard, &benign.iter().collect::<Vec<_>>(), &attacks, config)?;
+    let done = calibrate(guard, &benign.iter().collect::<Vec<_>>(), &attacks, config)
+        .with_context(|| format!("--benign {}", args.benign.display()))?;
     write_file(&args.output, &done.guard.to_bytes(), args.force)?;
     if args.json {
         let threshold = done.guard.threshold.0;

@@ -7,10 +7,10 @@ use anyhow::Result;
 use levelhead_lab::check::{Check, Tally};
 use levelhead_lab::merge::MergeConfig;
 use levelhead_lab::output::Output;
-use levelhead_lab::{check, merge, starter, write};
+use levelhead_lab::{check, merge, read, starter, write};
 
 use super::exit_code;
-use crate::args::InputArgs;
+use crate::args::{InputArgs, MergeArgs};
 use crate::inputs::read_all;
 use crate::terminal::{Terminal, print, table, thousands};
 
@@ -87,9 +87,12 @@ fn tally_table(after: &Tally, before: Option<&Tally>) -> String {
 }
 
 /// `data merge`.
-pub fn merge(files: &[PathBuf], output: &Path, seed: u64, distinct: bool, force: bool, reading: &InputArgs) -> Result<ExitCode> {
-    let terminal = Terminal::new(false);
-    let data = read_all(files, false, reading, &terminal)?;
+pub fn merge(args: &MergeArgs, terminal: &Terminal) -> Result<ExitCode> {
+    let MergeArgs { files, output, seed, distinct, force, reading } = args;
+    let (seed, distinct, force) = (*seed, *distinct, *force);
+    read::format_of(output)?;
+    Output::prepare(output, force)?;
+    let data = read_all(files, false, reading, terminal)?;
     let before = Tally::of(&data[0].rows);
     let merged = merge::merge(data, MergeConfig { seed, distinct });
     write::write(output, &merged.extra, &merged.rows, force)?;
@@ -103,7 +106,7 @@ pub fn merge(files: &[PathBuf], output: &Path, seed: u64, distinct: bool, force:
 pub fn starter(output: &Path, force: bool) -> Result<ExitCode> {
     let corpus = starter::starter();
     let extra = starter::EXTRA.map(str::to_string);
-    let target = Output::prepare(output, force)?;
+    let target = Output::prepare_folder(output, force)?;
     let folder = target.create_folder()?;
     let parts = [
         ("train.csv", &corpus.train),

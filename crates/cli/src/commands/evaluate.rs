@@ -22,8 +22,10 @@ pub fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<ExitCode> {
     let rows: Vec<Row> = read_all(&args.data, true, &args.reading, terminal)?.into_iter().flat_map(|f| f.rows).collect();
     let n_attacks = rows.iter().filter(|r| r.counts_in_recall()).count();
     if args.benign.is_none() && (n_attacks == 0 || n_attacks == rows.len()) {
-        let reason =
-            format!("{} rows, {n_attacks} of them attacks: both classes are needed, or benign prompts with --benign", rows.len());
+        let reason = format!(
+            "--data holds {} rows, {n_attacks} of them attacks: both classes are needed, or benign prompts with --benign",
+            rows.len()
+        );
         return Err(Error::data(reason).into());
     }
     let benign = match &args.benign {

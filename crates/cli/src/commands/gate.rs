@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use levelhead_lab::gate::{GateData, GateReport, Gates, Outcome};
 use levelhead_lab::gate_text::{GATE_COLUMNS, gate_rows};
-use levelhead_lab::output::write_file;
+use levelhead_lab::output::{Output, write_file};
 use levelhead_lab::row::{HARD_NEGATIVE, Row};
 use levelhead_lab::subject::Subject;
 use levelhead_lab::{Error, starter};
@@ -20,6 +20,9 @@ use crate::terminal::{Color, Terminal, colored, print, table};
 /// Runs the command.
 pub fn run(args: &GateArgs, terminal: &Terminal) -> Result<ExitCode> {
     let gates = gates(args.gates.as_deref())?;
+    if let Some(path) = &args.output {
+        Output::prepare(path, args.force)?;
+    }
     let subject = Subject::open(&args.guard)?;
     let old = args.old.as_deref().map(Subject::open).transpose()?;
     let mut rows: Vec<Row> = Vec::new();

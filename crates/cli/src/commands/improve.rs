@@ -26,7 +26,7 @@ use crate::terminal::{Terminal, print};
 /// Runs the command.
 pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
     let started = Instant::now();
-    let output = Output::prepare(&args.output, args.force)?;
+    let output = Output::prepare_folder(&args.output, args.force)?;
     let gates = gate::gates(args.gates.as_deref())?;
     let inputs = inputs(args, terminal)?;
     let settings = ImproveConfig {

@@ -20,7 +20,9 @@ pub fn exit_code(good: bool) -> ExitCode {
 }
 
 /// Prints a completion script.
-pub fn completions(shell: clap_complete::Shell) -> ExitCode {
-    clap_complete::generate(shell, &mut crate::args::Cli::command(), "levelhead", &mut std::io::stdout());
-    ExitCode::SUCCESS
+pub fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut crate::args::Cli::command(), "levelhead", &mut script);
+    crate::terminal::print(String::from_utf8_lossy(&script).trim_end())?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -10,10 +10,10 @@ use levelhead_lab::choose::{Plan, ReinforceConfig};
 use levelhead_lab::group::GroupConfig;
 use levelhead_lab::improve::false_positives;
 use levelhead_lab::near::NearIndex;
-use levelhead_lab::output::write_file;
+use levelhead_lab::output::{Output, write_file};
 use levelhead_lab::reinforce::{Lineage, Sources, reinforce};
 use levelhead_lab::row::{Dataset, Row};
-use levelhead_lab::{Error, starter, write};
+use levelhead_lab::{Error, read, starter, write};
 use serde_json::json;
 
 use crate::args::ReinforceArgs;
@@ -21,17 +21,20 @@ use crate::inputs::{read_all, read_one};
 use crate::terminal::{Terminal, print, table, thousands};
 
 /// Runs the command.
-pub fn run(args: &ReinforceArgs) -> Result<ExitCode> {
-    let terminal = Terminal::new(args.json);
+pub fn run(args: &ReinforceArgs, terminal: &Terminal) -> Result<ExitCode> {
     let config = config(args)?;
+    let lineage = args.output.with_extension("lineage.jsonl");
+    read::format_of(&args.output)?;
+    Output::prepare(&args.output, args.force)?;
+    Output::prepare(&lineage, args.force)?;
     let found = read_audit(&args.audit)?;
     let pool = match &args.pool {
-        Some(path) => read_one(path, false, &args.reading, &terminal)?,
+        Some(path) => read_one(path, false, &args.reading, terminal)?,
         None => Dataset::default(),
     };
-    let attacks = read_all(&args.attacks, true, &args.reading, &terminal)?;
-    let measured = read_all(&args.measured, false, &args.reading, &terminal)?;
-    let hard_negatives = hard_negatives(args, &terminal)?;
+    let attacks = read_all(&args.attacks, true, &args.reading, terminal)?;
+    let measured = read_all(&args.measured, false, &args.reading, terminal)?;
+    let hard_negatives = hard_negatives(args, terminal)?;
     let texts = |files: &[Dataset], only_attacks: bool| -> NearIndex {
         let rows = files.iter().flat_map(|f| &f.rows).filter(|r| !only_attacks || r.is_attack());
         NearIndex::new(&rows.map(|r| r.text.as_str()).collect::<Vec<_>>(), GroupConfig::default())
@@ -41,7 +44,6 @@ pub fn run(args: &ReinforceArgs) -> Result<ExitCode> {
     let sources = Sources { pool: &pool, hard_negatives: &hard_negatives, attacks: Some(&attacks), measured: Some(&measured) };
     let made = reinforce(&false_positives(&found), sources, &config)?;
     write::write(&args.output, &[], &made.rows, args.force)?;
-    let lineage = args.output.with_extension("lineage.jsonl");
     write_file(&lineage, &lineage_bytes(&made.lineage)?, args.force)?;
     if args.json {
         print(json!({"n_rows": made.rows.len(), "plan": made.plan}))?;

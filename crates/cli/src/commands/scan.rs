@@ -1,6 +1,6 @@
 //! `levelhead scan`: judge one text, or a file as a stream.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::exit_code;
 use crate::args::ScanArgs;
-use crate::inputs::{options, write_rejects};
+use crate::inputs::{check_rejects, options, write_rejects};
 use crate::terminal::{Color, Terminal, colored, percent, print, thousands};
 
 /// Rows in memory at a time.
@@ -112,6 +112,7 @@ fn heaviest(guard: &Guard, prompt: &str, flagged: bool) -> Vec<(String, f32)> {
 }
 
 fn scan_file(args: &ScanArgs, subject: &Subject, input: &Path, path: &Path, terminal: &Terminal) -> Result<ExitCode> {
+    check_rejects(&args.reading)?;
     let mut reader = RowReader::open(input, options(&args.reading, false))?;
     let output = if path == Path::new("-") { None } else { Some(Output::prepare(path, args.force)?) };
     let mut out: Box<dyn Write> = match &output {
@@ -135,13 +136,20 @@ fn scan_file(args: &ScanArgs, subject: &Subject, input: &Path, path: &Path, term
         }
         for verdict in subject.judge(&chunk, &Silent)? {
             n_flagged += usize::from(verdict.flagged);
-            writeln!(out, "{}", verdict_json(index, &verdict)).map_err(|e| Error::write(path, e))?;
+            match writeln!(out, "{}", verdict_json(index, &verdict)) {
+                // Whoever read standard output has seen enough.
+                Err(e) if output.is_none() && e.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+                written => written.map_err(|e| Error::write(path, e))?,
+            }
             index += 1;
         }
         terminal.note(&format!("{} prompts, {} flagged", thousands(index), thousands(n_flagged)));
         chunk.clear();
     }
-    out.flush().map_err(|e| Error::write(path, e))?;
+    match out.flush() {
+        Err(e) if output.is_none() && e.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+        written => written.map_err(|e| Error::write(path, e))?,
+    }
     drop(out);
     terminal.end();
     if reader.counts.read == 0 {
@@ -149,7 +157,8 @@ fn scan_file(args: &ScanArgs, subject: &Subject, input: &Path, path: &Path, term
     }
     if let Some(rejects) = &args.reading.rejects {
         let name = input.display().to_string();
-        write_rejects(rejects, rejected.into_iter().map(|r| (name.clone(), r)))?;
+        let rejected: Vec<_> = rejected.into_iter().map(|r| (name.clone(), r)).collect();
+        write_rejects(rejects, &rejected)?;
     }
     if let Some(output) = output {
         output.finish()?;

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use levelhead::RulePack;
 use levelhead::features::FeatureSpec;
 use levelhead::provenance::Input;
 use levelhead_lab::calibrate::{CalibrateConfig, calibrate};
 use levelhead_lab::group::{GroupConfig, group};
-use levelhead_lab::output::write_file;
+use levelhead_lab::output::{Output, write_file};
 use levelhead_lab::progress::Progress;
 use levelhead_lab::row::{Dataset, Row};
 use levelhead_lab::subject::read_guard;
@@ -26,6 +26,8 @@ const HELD_BACK: f64 = 0.05;
 /// Runs the command.
 pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<ExitCode> {
     let config = config(&args.settings, args.seed);
+    config.check()?;
+    Output::prepare(&args.output, args.force)?;
     let rules = rules(&args.rules)?;
     let start = args.from.as_deref().map(read_guard).transpose()?;
     let mut files = read_all(&args.data, true, &args.reading, terminal)?;
@@ -48,11 +50,12 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<ExitCode> {
         (0..rows.len()).filter(inside).map(|i| &rows[i]).collect()
     };
     let (fit, tune) = (part(false, false), part(true, false));
-    let mut trained = train(&fit, &tune, rules, config, start.as_ref(), terminal)?;
+    let mut trained = train(&fit, &tune, rules, config, start.as_ref(), terminal).context("--data")?;
     if let Some(max_fpr) = args.max_fpr {
         let (attacks, benign): (Vec<&Row>, Vec<&Row>) = part(false, true).into_iter().partition(|r| r.is_attack());
         let target = CalibrateConfig { max_fpr, ..CalibrateConfig::default() };
-        trained.guard = calibrate(&trained.guard, &benign, &attacks, target)?.guard;
+        trained.guard =
+            calibrate(&trained.guard, &benign, &attacks, target).context("--data, rows held back for the threshold")?.guard;
     }
     trained.guard.provenance.inputs = inputs;
     trained.guard.provenance.licenses = licenses;
