@@ -34,7 +34,8 @@ pub(crate) fn cell(text: &str, columns: usize) -> String {
 pub(crate) fn plain(text: &str) -> String {
     let steers = |c: &char| {
         c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+            || matches!(c, '\u{e0000}'..='\u{e007f}')
     };
     let words = text.split_whitespace().map(|word| word.chars().filter(|c| !steers(c)).collect::<String>());
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
