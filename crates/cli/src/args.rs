@@ -93,7 +93,7 @@ pub struct ScanArgs {
     #[arg(long, value_name = "FILE", requires = "output")]
     pub input: Option<PathBuf>,
     /// Where the verdicts go, one JSON object a line; `-` is standard output
-    #[arg(long, value_name = "FILE.jsonl", requires = "input", conflicts_with = "text")]
+    #[arg(long, value_name = "FILE.jsonl", requires = "input")]
     pub output: Option<PathBuf>,
     /// The guard: `default`, a .lh file, or a .toml guard spec
     #[arg(long, default_value = "default")]

@@ -35,7 +35,8 @@ pub fn improve(inputs: &Inputs, gates: &Gates, config: &ImproveConfig, progress:
     for (reason, n) in &parts.refused {
         progress.say(&format!("{n} rows refused, {reason}"));
     }
-    let mut run = Run::new(&parts, gates, config, progress);
+    let language_column = inputs.benign.extra.iter().position(|name| name == "lang");
+    let mut run = Run { language_column, ..Run::new(&parts, gates, config, progress) };
     let started = Instant::now();
     run.round(0, None, started)?;
     let mut ended = format!("{} rounds were allowed", config.max_rounds);
@@ -67,6 +68,8 @@ struct Run<'a> {
     gates: &'a Gates,
     config: &'a ImproveConfig,
     progress: &'a dyn Progress,
+    /// Where the mined rows say their language, if they do.
+    language_column: Option<usize>,
     attacks: NearIndex,
     measured: NearIndex,
     rounds: Vec<Round>,
@@ -96,6 +99,7 @@ impl<'a> Run<'a> {
             gates,
             config,
             progress,
+            language_column: None,
             attacks: NearIndex::new(&attacks, GroupConfig::default()),
             measured: NearIndex::new(&measured, GroupConfig::default()),
             rounds: Vec::new(),
@@ -219,7 +223,13 @@ impl<'a> Run<'a> {
                 near_miss(verdict);
             }
         }
-        (audit_mined(&rows, &verdicts), n_false_positives)
+        (self.audit_mined(&rows, &verdicts), n_false_positives)
+    }
+
+    fn audit_mined(&self, rows: &[&Row], verdicts: &[Verdict]) -> Audit {
+        let rows: Vec<Row> = rows.iter().map(|row| (*row).clone()).collect();
+        let languages = self.language_column.map(|at| rows.iter().map(|row| row.extra.get(at).map_or("", |l| l)).collect());
+        audit(AuditInput { rows: &rows, languages, verdicts, guard: "improve" })
     }
 
     fn figure(&self, number: usize) -> Option<f64> {
@@ -242,7 +252,7 @@ impl<'a> Run<'a> {
         self.reinforced.truncate(self.n_reinforced[best]);
         self.lineage.truncate(self.n_reinforced[best]);
         let verdicts = judge_rows(&chosen[1], &self.parts.mine, self.progress);
-        let last_audit = audit_mined(&self.parts.mine, &verdicts);
+        let last_audit = self.audit_mined(&self.parts.mine, &verdicts);
         let first_audit = match self.first_audit.take() {
             Some(found) => found,
             None => self.mine(&first[0]).0,
@@ -268,11 +278,6 @@ impl<'a> Run<'a> {
             lineage: self.lineage,
         })
     }
-}
-
-fn audit_mined(rows: &[&Row], verdicts: &[Verdict]) -> Audit {
-    let rows: Vec<Row> = rows.iter().map(|row| (*row).clone()).collect();
-    audit(AuditInput { rows: &rows, languages: None, verdicts, guard: "improve" })
 }
 
 /// A prompt that the guard nearly flagged counts as a false positive of the classifier.

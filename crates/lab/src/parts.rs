@@ -193,6 +193,12 @@ fn halves<T: Copy>(items: &[T], inside: &[bool]) -> (Vec<T>, Vec<T>) {
 
 impl Parts<'_> {
     fn check(&self) -> Result<()> {
+        let n_attacks = self.fit.iter().filter(|r| r.is_attack()).count();
+        if !self.fit.is_empty() && (n_attacks == 0 || n_attacks == self.fit.len()) {
+            let reason =
+                format!("--train holds rows of one class ({} rows, {n_attacks} attacks): both labels are needed", self.fit.len());
+            return Err(Error::data(reason));
+        }
         let parts = [
             ("--train", self.fit.len()),
             ("--benign", self.mine.len()),

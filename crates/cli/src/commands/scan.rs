@@ -27,6 +27,9 @@ pub fn run(args: &ScanArgs, terminal: &Terminal) -> Result<ExitCode> {
     let subject = Subject::open(&args.guard)?;
     match (&args.input, &args.output, &args.text) {
         (Some(input), Some(output), _) => scan_file(args, &subject, input, output, terminal),
+        (None, Some(_), _) => {
+            bail!("--output goes with --input FILE: the verdict on one text is printed, with --json for machines")
+        }
         (_, _, Some(text)) => scan_text(args, &subject, text),
         _ => bail!("nothing to judge: give a text, `-`, or --input FILE --output FILE"),
     }
