@@ -13,7 +13,10 @@ permissive="MIT Apache BSD CC0 CC-BY-1 CC-BY-2 CC-BY-3 CC-BY-4 CC-BY-SA ODC CDLA
 mkdir -p "$out"
 
 # Without folders, and without the example prompts of the clusters: measured prompts are not ours to hand on.
-clean() { sed -E "s|$corpora/||g; s|$work/||g; s/^(\\| [^|]+ \\| [0-9]+ \\| [0-9]+ \\|) .* \\|\$/\\1 (left out) |/"; }
+clean() {
+  sed -E -e "s|$corpora/||g; s|$work/||g" \
+    -e '/^## What (set|still)/,/^## What this rests/ s/^(\| .+ \| [0-9]+ \| [0-9]+ \|) .* \|$/\1 (left out) |/'
+}
 
 { uname -sm; nproc; grep -m1 'model name' /proc/cpuinfo; rustc --version; } > "$out/machine.txt"
 
