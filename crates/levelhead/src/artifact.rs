@@ -122,6 +122,9 @@ fn decode(bytes: &[u8]) -> Result<Guard, Error> {
     if found > VERSION {
         return Err(Error::NewerVersion { found, supported: VERSION });
     }
+    if found == 0 {
+        return Err(damaged("format version 0"));
+    }
     let checksum: [u8; 32] = reader.array()?;
     let n_payload = u64::from_le_bytes(reader.array()?);
     if n_payload != reader.bytes.len() as u64 {
@@ -244,16 +247,19 @@ mod tests {
         let good = tiny().to_bytes();
         let mut newer = good.clone();
         newer[8] = 9;
+        let mut zero = good.clone();
+        zero[8] = 0;
         let mut flipped = good.clone();
         *flipped.last_mut().unwrap() ^= 1;
         let drifted = forge(&good, |payload| {
             let at = payload.len() - 4 * 32 - 1;
             payload[at - 1000..at].iter_mut().for_each(|b| *b = 100);
         });
-        let rows: [(&str, &[u8], &str); 7] = [
+        let rows: [(&str, &[u8], &str); 8] = [
             ("a picture", b"\x89PNG\r\n\x1a\n....", "not a levelhead guard"),
             ("an empty file", b"", "not a levelhead guard"),
             ("a newer version", &newer, "format version 9, this build reads up to 1"),
+            ("a version that never was", &zero, "damaged (format version 0)"),
             ("a truncated file", &good[..good.len() - 10], "bytes announced"),
             ("only the magic", &good[..8], "cut short"),
             ("a flipped bit", &flipped, "checksum"),

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use levelhead_lab::Error;
 use levelhead_lab::audit::{Audit, AuditInput, audit};
 use levelhead_lab::audit_file::read_audit;
 use levelhead_lab::audit_report::audit_markdown;
 use levelhead_lab::output::{Output, write_file};
+use levelhead_lab::row::Row;
 use levelhead_lab::subject::Subject;
 
 use crate::args::AuditArgs;
@@ -38,6 +40,9 @@ pub fn run(args: &AuditArgs, terminal: &Terminal) -> Result<ExitCode> {
 fn judge(guard: &str, benign: &Path, args: &AuditArgs, terminal: &Terminal) -> Result<Audit> {
     let subject = Subject::open(guard)?;
     let data = read_one(benign, false, &args.reading, terminal)?;
+    if data.rows.iter().all(Row::is_attack) {
+        return Err(Error::format(benign, "all rows are labelled attack: benign prompts are needed").into());
+    }
     let verdicts = subject.judge(&data.rows, terminal)?;
     let has_languages = data.extra.iter().any(|c| c == "lang");
     let languages = has_languages.then(|| data.rows.iter().map(|r| data.extra(r, "lang").unwrap_or("")).collect());
