@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use levelhead::{BENIGN, normalize};
+use levelhead::BENIGN;
 use serde::Serialize;
 
 use crate::group::{GroupConfig, group};
 use crate::mojibake;
 use crate::progress::Progress;
-use crate::row::{Dataset, FAMILIES, Label, Row};
+use crate::row::{Dataset, FAMILIES, Label, Row, text_hash};
 
 /// What was found in some files.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -161,11 +161,7 @@ pub fn check(files: &[Dataset], progress: &dyn Progress) -> Check {
 /// For each text the first index with the same normalized text.
 pub fn exact_ids(texts: &[&str]) -> Vec<u32> {
     let mut first = HashMap::new();
-    texts
-        .iter()
-        .enumerate()
-        .map(|(i, text)| *first.entry(blake3::hash(normalize(text).as_str().trim().as_bytes())).or_insert(i as u32))
-        .collect()
+    texts.iter().enumerate().map(|(i, text)| *first.entry(text_hash(text)).or_insert(i as u32)).collect()
 }
 
 /// By group, the first benign and the first attack row.

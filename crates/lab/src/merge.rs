@@ -3,10 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use levelhead::normalize;
-
 use crate::random::Random;
-use crate::row::{Dataset, Row};
+use crate::row::{Dataset, Row, text_hash};
 
 /// How datasets are merged.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +32,7 @@ pub fn merge(files: Vec<Dataset>, config: MergeConfig) -> Merged {
     let n_before = merged.rows.len();
     if config.distinct {
         let mut seen = HashSet::new();
-        merged.rows.retain(|row| seen.insert((blake3::hash(normalize(&row.text).as_str().trim().as_bytes()), row.label)));
+        merged.rows.retain(|row| seen.insert((text_hash(&row.text), row.label)));
     }
     merged.n_dropped = n_before - merged.rows.len();
     Random::new(config.seed, "merge").shuffle(&mut merged.rows);

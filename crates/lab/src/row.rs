@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use levelhead::BENIGN;
+use levelhead::{BENIGN, normalize};
 
 /// The schema's columns, in the order in which they are written.
 pub const COLUMNS: [&str; 8] = ["text", "label", "family", "category", "severity", "confidence", "source", "notes"];
@@ -150,6 +150,11 @@ impl Dataset {
         let at = self.extra.iter().position(|c| c == column)?;
         row.extra.get(at).map(|v| &**v)
     }
+}
+
+/// The same for texts that differ in nothing that normalization keeps, nor in the white space around them.
+pub(crate) fn text_hash(text: &str) -> blake3::Hash {
+    blake3::hash(normalize(text).as_str().trim().as_bytes())
 }
 
 /// Gives equal strings one allocation.

@@ -49,17 +49,17 @@ impl Guard {
         normalize_into(prompt, &mut scratch.text);
         let features = self.model.spec.extract(&scratch.text, &mut scratch.extractor);
         let probability = self.probability(features);
-        let mut threats: Vec<Threat> = self
-            .rules
-            .matches(&scratch.text)
-            .map(|rule| Threat {
+        let mut threats: Vec<Threat> = Vec::new();
+        let mut family: Option<String> = None;
+        for rule in self.rules.matches(&scratch.text) {
+            family.get_or_insert_with(|| rule.family.clone());
+            threats.push(Threat {
                 rule_id: rule.id.clone(),
                 severity: Severity::from_name(&rule.severity),
                 confidence: rule.confidence,
                 layer: Layer::L1,
-            })
-            .collect();
-        let mut family = self.rules.matches(&scratch.text).next().map(|rule| rule.family.clone());
+            });
+        }
         if probability >= self.threshold {
             let (name, severity) = self.name_family(features);
             threats.push(Threat { rule_id: format!("l2.{name}"), severity, confidence: probability.0, layer: Layer::L2 });
