@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use statrs::function::beta::{beta_reg, inv_beta_reg};
+use statrs::function::factorial::ln_binomial;
 
 /// So many of so many.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,9 +168,88 @@ pub fn mcnemar_exact(b: usize, c: usize) -> f64 {
     (2.0 * beta_reg((n - k) as f64, (k + 1) as f64, 0.5)).min(1.0)
 }
 
+/// The mid-p McNemar test, two-sided: the exact p-value less half the chance of what was seen (Lancaster, JASA 1961; Fagerland,
+/// Lydersen, Laake, BMC Medical Research Methodology 2013). It is less timid than the exact test and rarely above its level.
+pub fn mcnemar_mid_p(b: usize, c: usize) -> f64 {
+    let (n, k) = (b + c, b.min(c));
+    if b == c {
+        // Doubling counts the middle of the distribution twice.
+        return if n == 0 { 1.0 } else { 1.0 - binomial_half(n, k) };
+    }
+    (mcnemar_exact(b, c) - binomial_half(n, k)).min(1.0)
+}
+
+/// P(Binomial(n, 1/2) = k).
+fn binomial_half(n: usize, k: usize) -> f64 {
+    (ln_binomial(n as u64, k as u64) - n as f64 * std::f64::consts::LN_2).exp()
+}
+
+/// Holm's step-down correction: p-values that keep the chance of any false alarm among all tests (Holm, 1979).
+///
+/// ```
+/// assert_eq!(levelhead_lab::stats::holm(&[0.01, 0.04, 0.03]), [0.03, 0.06, 0.06]);
+/// ```
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let n = p_values.len();
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
+    let mut adjusted = vec![0.0; n];
+    let mut so_far = 0f64;
+    for (rank, i) in order.into_iter().enumerate() {
+        so_far = so_far.max((p_values[i] * (n - rank) as f64).min(1.0));
+        adjusted[i] = so_far;
+    }
+    adjusted
+}
+
+/// The share of flagged prompts that are attacks, where attacks are this share of the traffic (Bayes): a guard of FPR 1 % and
+/// recall 90 % is right in 47 % of its alarms at one attack in a hundred prompts, and in 8 % at one in a thousand.
+///
+/// Nothing where nothing would be flagged.
+pub fn precision_at_prevalence(recall: f64, fpr: f64, prevalence: f64) -> Option<f64> {
+    let (right, wrong) = (recall * prevalence, fpr * (1.0 - prevalence));
+    (right + wrong > 0.0).then(|| right / (right + wrong))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paired_tests_agree_with_statsmodels() {
+        // statsmodels.stats.contingency_tables.mcnemar([[0, b], [c, 0]], exact=True).pvalue;
+        // mid-p: 2 * scipy.stats.binom.cdf(min(b, c), b + c, .5) - scipy.stats.binom.pmf(b, b + c, .5), for b == c 1 - pmf / 1
+        let rows = [
+            (0, 0, 1.0, 1.0),
+            (5, 5, 1.0, 0.75390625),
+            (1, 9, 0.021484375, 0.011718749999999998),
+            (3, 12, 0.03515625, 0.02127075195312501),
+            (40, 70, 0.005447429511444476, 0.004195534185394846),
+            (0, 6, 0.03125, 0.015624999999999879),
+            (200, 260, 0.0058839224731039984, 0.005142986302422611),
+        ];
+        for (b, c, exact, mid) in rows {
+            assert!(near(mcnemar_exact(b, c), exact), "{b} {c} {}", mcnemar_exact(b, c));
+            assert!(near(mcnemar_mid_p(b, c), mid), "{b} {c} {}", mcnemar_mid_p(b, c));
+        }
+    }
+
+    #[test]
+    fn holm_agrees_with_statsmodels() {
+        // statsmodels.stats.multitest.multipletests(p, method="holm")[1]
+        let p = [0.001, 0.2, 0.04, 0.0125, 0.9, 0.04];
+        for (found, expected) in holm(&p).iter().zip([0.006, 0.4, 0.16, 0.0625, 0.9, 0.16]) {
+            assert!(near(*found, expected), "{:?}", holm(&p));
+        }
+        assert!(holm(&[]).is_empty());
+    }
+
+    #[test]
+    fn precision_follows_the_prevalence() {
+        // By hand: .9 * .001 / (.9 * .001 + .01 * .999)
+        assert!(near(precision_at_prevalence(0.9, 0.01, 0.001).unwrap(), 0.082_644_628_099_173_55));
+        assert_eq!(precision_at_prevalence(0.0, 0.0, 0.5), None);
+    }
 
     fn near(a: f64, b: f64) -> bool {
         (a - b).abs() < 1e-9
