@@ -37,6 +37,35 @@ impl NearIndex {
     pub fn nearest(&self, text: &str) -> Option<(usize, f64)> {
         let mut shingler = Shingler::default();
         let set = shingler.shingles(text);
+        let mut nearest: Option<(usize, f64)> = None;
+        for candidate in self.candidates(set) {
+            let least = nearest.map_or(self.threshold, |(_, similarity)| similarity);
+            let Some(similarity) = jaccard_at_least(set, self.banded.set(candidate), least) else { continue };
+            let first = self.banded.distinct[candidate as usize] as usize;
+            if nearest.is_none_or(|(other, least)| similarity > least || first < other) {
+                nearest = Some((first, similarity));
+            }
+        }
+        nearest
+    }
+
+    /// Every indexed text whose similarity is at least the threshold: its index and similarity, in the order of the texts.
+    pub fn all(&self, text: &str) -> Vec<(usize, f64)> {
+        let mut shingler = Shingler::default();
+        let set = shingler.shingles(text);
+        let similar = |candidate: u32| jaccard_at_least(set, self.banded.set(candidate), self.threshold).map(|s| (candidate, s));
+        let mut sets: Vec<(u32, f64)> = self.candidates(set).into_iter().filter_map(similar).collect();
+        sets.sort_unstable_by_key(|(candidate, _)| *candidate);
+        let similarity_of = |set: u32| sets.binary_search_by_key(&set, |(candidate, _)| *candidate).ok().map(|i| sets[i].1);
+        if sets.is_empty() {
+            return Vec::new();
+        }
+        let texts = self.banded.of_text.iter().enumerate();
+        texts.filter_map(|(i, set)| similarity_of(*set).map(|s| (i, s))).collect()
+    }
+
+    /// The sets that share a band with this one, each once.
+    fn candidates(&self, set: &[u32]) -> Vec<u32> {
         let mut signature = Vec::new();
         let mut candidates: Vec<u32> = Vec::new();
         for (table, key) in self.tables.iter().zip(self.banded.minhash.keys(set, &mut signature)) {
@@ -46,16 +75,7 @@ impl NearIndex {
         }
         candidates.sort_unstable();
         candidates.dedup();
-        let mut nearest: Option<(usize, f64)> = None;
-        for candidate in candidates {
-            let least = nearest.map_or(self.threshold, |(_, similarity)| similarity);
-            let Some(similarity) = jaccard_at_least(set, self.banded.set(candidate), least) else { continue };
-            let first = self.banded.distinct[candidate as usize] as usize;
-            if nearest.is_none_or(|(other, least)| similarity > least || first < other) {
-                nearest = Some((first, similarity));
-            }
-        }
-        nearest
+        candidates
     }
 }
 

@@ -1,0 +1,150 @@
+//! Cross-validation: every row judged by a guard that has not trained on it, under three ways to divide the rows.
+//!
+//! A random split lets near-duplicates of a test row train; a split by group does not; a split by source also keeps the
+//! style of a collection out. How much the figure falls from the first to the last is the leakage premium: the part of it
+//! that comes from having seen the rows, or the collection, before.
+
+use std::collections::{BTreeMap, HashSet};
+
+use levelhead::{RulePack, Verdict};
+
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::random::{Random, mix};
+use crate::row::Row;
+use crate::split::part;
+use crate::subject::judge_rows;
+use crate::train::{TrainConfig, train};
+
+/// How rows are divided into folds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Row by row, as most published figures are made.
+    Random,
+    /// By group of near-duplicates.
+    Grouped,
+    /// By source; rows that nearly repeat a test row are kept out of training too.
+    BySource,
+}
+
+impl Scheme {
+    /// All, the most lenient first.
+    pub const ALL: [Scheme; 3] = [Scheme::Random, Scheme::Grouped, Scheme::BySource];
+
+    /// The name in tables and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Random => "random",
+            Scheme::Grouped => "grouped",
+            Scheme::BySource => "by-source",
+        }
+    }
+}
+
+/// Share of the training groups that decides when to stop.
+const TUNE_SHARE: f64 = 0.05;
+
+/// The fold of each row. `groups` gives each row's group of near-duplicates.
+///
+/// Sources are dealt out largest first, each to the fold with the fewest rows of its kind, so that every fold gets attacks.
+///
+/// # Errors
+/// [`Error::Setting`] where there are fewer than two folds, or fewer sources than folds.
+pub fn folds(rows: &[&Row], groups: &[u32], scheme: Scheme, n_folds: u32, seed: u64) -> Result<Vec<u32>> {
+    if n_folds < 2 {
+        return Err(Error::setting("folds", "at least two are needed"));
+    }
+    let salt = Random::new(seed, "folds").next_u64();
+    let deal = |key: u64| (mix(salt ^ key) % u64::from(n_folds)) as u32;
+    Ok(match scheme {
+        Scheme::Random => (0..rows.len() as u64).map(deal).collect(),
+        Scheme::Grouped => groups.iter().map(|g| deal(u64::from(*g))).collect(),
+        Scheme::BySource => {
+            // Attacks, benign rows.
+            let mut sizes: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
+            for row in rows {
+                sizes.entry(&row.source).or_default()[usize::from(!row.is_attack())] += 1;
+            }
+            if sizes.len() < n_folds as usize {
+                let reason = format!("{n_folds} folds by source, but only {} sources: ask for fewer folds", sizes.len());
+                return Err(Error::setting("folds", reason));
+            }
+            let mut order: Vec<(&str, [usize; 2])> = sizes.into_iter().collect();
+            order.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+            let mut filled = vec![[0usize; 2]; n_folds as usize];
+            let mut fold_of: BTreeMap<&str, u32> = BTreeMap::new();
+            for (source, size) in order {
+                let kind = usize::from(size[0] == 0);
+                let fold = (0..filled.len()).min_by_key(|i| filled[*i][kind]).expect("there are folds");
+                filled[fold][0] += size[0];
+                filled[fold][1] += size[1];
+                fold_of.insert(source, fold as u32);
+            }
+            rows.iter().map(|row| fold_of[&*row.source]).collect()
+        }
+    })
+}
+
+/// What guards say of rows that they have not trained on: one verdict for each row, at the natural threshold.
+///
+/// `shared` rows train in every fold and are judged in none.
+///
+/// # Errors
+/// As [`train`], where a fold leaves rows of one class.
+pub fn out_of_fold(
+    rows: &[&Row],
+    groups: &[u32],
+    folds: &[u32],
+    scheme: Scheme,
+    config: TrainConfig,
+    progress: &dyn Progress,
+) -> Result<Vec<Verdict>> {
+    let n_folds = folds.iter().max().map_or(0, |last| last + 1);
+    let mut verdicts: Vec<Option<Verdict>> = vec![None; rows.len()];
+    for fold in 0..n_folds {
+        progress.say(&format!("{} split, fold {} of {n_folds}", scheme.name(), fold + 1));
+        let inside: Vec<usize> = (0..rows.len()).filter(|i| folds[*i] == fold).collect();
+        let held_out: HashSet<u32> = inside.iter().map(|i| groups[*i]).collect();
+        let trains = |i: &usize| folds[*i] != fold && (scheme == Scheme::Random || !held_out.contains(&groups[*i]));
+        let outside: Vec<usize> = (0..rows.len()).filter(trains).collect();
+        let outside_groups: Vec<u32> = outside.iter().map(|i| groups[*i]).collect();
+        let tunes = part(&outside_groups, TUNE_SHARE, config.seed, "tune");
+        let pick =
+            |want: bool| -> Vec<&Row> { outside.iter().zip(&tunes).filter(|x| *x.1 == want).map(|x| rows[*x.0]).collect() };
+        let trained = train(&pick(false), &pick(true), RulePack::empty(), config, None, progress)?;
+        let tested: Vec<&Row> = inside.iter().map(|i| rows[*i]).collect();
+        for (i, verdict) in inside.iter().zip(judge_rows(&trained.guard, &tested, progress)) {
+            verdicts[*i] = Some(verdict);
+        }
+    }
+    Ok(verdicts.into_iter().map(|v| v.expect("every row is in a fold")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::Label;
+
+    #[test]
+    fn each_scheme_keeps_together_what_it_says() {
+        let mut rows: Vec<Row> =
+            (0..400).map(|i| Row::new(format!("text {i}"), if i % 3 == 0 { Label::Attack } else { Label::Benign })).collect();
+        for (i, row) in rows.iter_mut().enumerate() {
+            row.source = format!("s{}", i % 13).into();
+        }
+        let rows: Vec<&Row> = rows.iter().collect();
+        let groups: Vec<u32> = (0..400).map(|i| i / 4).collect();
+        let of = |scheme| folds(&rows, &groups, scheme, 5, 42).unwrap();
+        let random = of(Scheme::Random);
+        assert!((0..5).all(|f| random.iter().filter(|x| **x == f).count() > 40));
+        assert!(random.chunks(4).any(|g| g[0] != g[1]));
+        assert!(of(Scheme::Grouped).chunks(4).all(|g| g.iter().all(|f| *f == g[0])));
+        let by_source = of(Scheme::BySource);
+        for i in 13..400 {
+            assert_eq!(by_source[i], by_source[i - 13]);
+        }
+        assert!((0..5).all(|f| by_source.contains(&f)));
+        let error = folds(&rows, &groups, Scheme::BySource, 20, 42).unwrap_err().to_string();
+        assert!(error.contains("only 13 sources"), "{error}");
+    }
+}
