@@ -34,13 +34,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Data { command: DataCommand::Check { files, json, reading } } => {
             commands::data::check(&files, json, &reading, &terminal)
         }
+        Command::Data { command: DataCommand::Leaks(args) } => commands::leaks::run(&args, &terminal),
         Command::Data { command: DataCommand::Merge(args) } => commands::data::merge(&args, &terminal),
         Command::Data { command: DataCommand::Starter { output, force } } => commands::data::starter(&output, force),
         Command::Train(args) => commands::train::run(&args, &terminal),
+        Command::Crossval(args) => commands::crossval::run(&args, &terminal),
         Command::Calibrate(args) => commands::calibrate::run(&args, &terminal),
         Command::Audit(args) => commands::audit::run(&args, &terminal),
         Command::Reinforce(args) => commands::reinforce::run(&args, &terminal),
         Command::Evaluate(args) => commands::evaluate::run(&args, &terminal),
+        Command::Compare(args) => commands::compare::run(&args, &terminal),
         Command::Gate(args) => commands::gate::run(&args, &terminal),
         Command::Improve(args) => commands::improve::run(&args, &terminal),
         Command::Completions { shell } => commands::completions(shell),

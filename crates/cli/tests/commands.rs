@@ -22,7 +22,7 @@ fn keys(object: &Value) -> BTreeSet<&str> {
 
 /// Every command that works through data, in an order in which each finds its inputs; with its exit code.
 const COMMANDS: [(&str, i32); 11] = [
-    ("scan hello --guard guard.lh", 1),
+    ("scan jailbreak --guard guard.lh", 1),
     ("scan --guard guard.lh --input benign.csv --output OUT.jsonl", 0),
     ("data check benign.csv", 0),
     ("data merge benign.csv attacks.csv -o OUT.csv", 0),
@@ -67,7 +67,7 @@ fn a_quiet_command_says_nothing_beside_its_result() {
 #[test]
 fn the_counts_of_every_file_are_said() {
     let folder = Folder::with_inputs();
-    for (args, code) in COMMANDS.iter().filter(|(args, _)| !args.starts_with("scan hello")) {
+    for (args, code) in COMMANDS.iter().filter(|(args, _)| !args.starts_with("scan jailbreak")) {
         let run = folder.run(&args.replace("OUT", "out"));
         assert_eq!(run.code, Some(*code), "{args}\n{run:?}");
         let n_files = args.split(' ').filter(|word| word.ends_with(".csv") && !word.contains("OUT")).count();
@@ -113,10 +113,10 @@ fn nothing_depends_on_the_number_of_threads() {
 #[test]
 fn another_seed_gives_another_guard() {
     let folder = Folder::with_inputs();
-    folder.ok(&format!("train --data labelled.csv -o again.lh {SMALL}"));
-    folder.ok(&format!("train --data labelled.csv -o other.lh {SMALL} --seed 7"));
-    assert_eq!(folder.read_bytes("again.lh"), folder.read_bytes("guard.lh"));
-    assert_ne!(folder.read_bytes("other.lh"), folder.read_bytes("guard.lh"));
+    folder.ok(&format!("train --data trained.csv -o again.lh {SMALL}"));
+    folder.ok(&format!("train --data trained.csv -o other.lh {SMALL} --seed 7"));
+    assert!(folder.read_bytes("again.lh") == folder.read_bytes("guard.lh"));
+    assert!(folder.read_bytes("other.lh") != folder.read_bytes("guard.lh"));
 }
 
 #[test]

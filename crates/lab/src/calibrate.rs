@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use levelhead::calibration::{Calibration, sigmoid};
+use levelhead::fingerprint::Fingerprints;
 use levelhead::{Guard, Logit, Scratch, normalize};
 use rayon::prelude::*;
 
@@ -70,7 +71,7 @@ pub fn calibrate(guard: &Guard, benign: &[&Row], attacks: &[&Row], config: Calib
     config.check()?;
     let benign = distinct(benign);
     let logits = logits(guard, &benign);
-    let ruled: Vec<bool> = benign.par_iter().map(|r| guard.rules.matches(&normalize(&r.text)).next().is_some()).collect();
+    let ruled: Vec<bool> = benign.par_iter().map(|r| guard.breaks_a_rule(&r.text)).collect();
     // No threshold frees a prompt that a rule flags, so for the order statistic its score is beyond all others.
     let mut scores: Vec<f64> = logits.iter().zip(&ruled).map(|(l, rule)| if *rule { f64::INFINITY } else { *l }).collect();
     let cut = neyman_pearson_threshold(&mut scores, config.max_fpr, config.violation).map_err(|few| {
@@ -105,6 +106,7 @@ pub fn calibrate(guard: &Guard, benign: &[&Row], attacks: &[&Row], config: Calib
         100.0 * (1.0 - config.violation),
         benign.len()
     );
+    calibrated.trained.extend(benign.iter().chain(&attacks).map(|r| Fingerprints::of(&normalize(&r.text))));
     let flagged = |guard: &Guard| {
         let hit = |(logit, rule): (&f64, &bool)| *rule || guard.calibration.probability(Logit(*logit as f32)) >= guard.threshold;
         Count { hits: logits.iter().zip(&ruled).filter(|x| hit(*x)).count(), n: logits.len() }

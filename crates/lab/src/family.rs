@@ -42,7 +42,7 @@ pub(crate) fn fit_family(rows: &[&Row], examples: &[Example], seed: u64) -> Fami
     for _ in 0..N_EPOCHS {
         random.shuffle(&mut targets);
         for &(i, target) in &targets {
-            let example = &examples[i];
+            let example = &examples[i].passages[0];
             let words = &example.indices[example.n_chars..];
             let value = 1.0 / (words.len().max(1) as f32).sqrt();
             let mut scores = biases.clone();

@@ -37,10 +37,10 @@ pub(crate) struct Frame {
     choices: Vec<Choices>,
 }
 
-type Choices = Arc<[String]>;
+pub(crate) type Choices = Arc<[String]>;
 
 /// A value, or what is wrong with one frame or slot; its place in the file is added further up.
-type Checked<T> = std::result::Result<T, String>;
+pub(crate) type Checked<T> = std::result::Result<T, String>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,7 +101,7 @@ impl FrameFile {
 }
 
 impl Frame {
-    fn parse(text: String, slots: &BTreeMap<String, Choices>, used: &mut BTreeSet<String>) -> Checked<Frame> {
+    pub(crate) fn parse(text: String, slots: &BTreeMap<String, Choices>, used: &mut BTreeSet<String>) -> Checked<Frame> {
         let (mut literals, mut choices) = (vec![String::new()], Vec::new());
         let mut rest = text.as_str();
         while let Some(at) = rest.find(['{', '}']) {
@@ -176,7 +176,7 @@ impl Frame {
     }
 }
 
-fn check_choices(choices: &[String]) -> Checked<()> {
+pub(crate) fn check_choices(choices: &[String]) -> Checked<()> {
     if choices.len() < 2 {
         return Err("fewer than two choices: add one, or write the text itself".into());
     }

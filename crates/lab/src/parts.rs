@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::group::{GroupConfig, group};
+use crate::leaks::GROUP_COLUMN;
 use crate::progress::Progress;
 use crate::row::{Dataset, Row};
 use crate::split::part;
@@ -73,9 +74,6 @@ const TUNE_SHARE: f64 = 0.05;
 /// Benign traffic held back, twice: as many rows, where they are there, but no more than this share.
 const HELD_BACK: usize = 17_500;
 const MOST_HELD_BACK: f64 = 0.15;
-
-/// A column of this name says which rows belong together, beside being near-duplicates.
-const GROUP_COLUMN: &str = "group";
 
 impl Inputs {
     fn all(&self) -> [(&'static str, &Dataset); 6] {

@@ -50,6 +50,12 @@ pub fn starter() -> Starter {
     build(&FILES, TWINS).expect("the embedded files are parsed by a test")
 }
 
+/// The rows of the starter corpus that may train.
+pub fn training_rows() -> Vec<Row> {
+    let corpus = starter();
+    [corpus.train, corpus.benign, corpus.hard_negatives_train].into_iter().flatten().collect()
+}
+
 /// Fillings of a frame. Programming has a gate of its own, whose bound of 0.5 % needs the more rows.
 const N_ATTACK: usize = 4;
 const N_BENIGN: usize = 6;

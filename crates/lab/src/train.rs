@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 
 use levelhead::calibration::{Calibration, Probability, sigmoid};
 use levelhead::features::FeatureSpec;
+use levelhead::fingerprint::Fingerprints;
 use levelhead::model::LinearModel;
 use levelhead::provenance::Provenance;
-use levelhead::{Guard, RulePack};
+use levelhead::{Guard, RulePack, normalize};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -189,7 +190,7 @@ pub fn train(
         let mut loss = 0.0;
         for (i, batch) in order.chunks(config.batch).enumerate() {
             let time = (epoch * n_batches + i + 1) as f32 / (config.n_epochs * n_batches) as f32;
-            loss += state.learn(&examples, batch, config.learning_rate * (1.0 - time), time);
+            loss += state.learn(&examples, batch, config.learning_rate * (1.0 - time), time, epoch == 0);
             progress.advance(1);
         }
         let (weights, bias) = state.average();
@@ -208,6 +209,9 @@ pub fn train(
     }
     progress.end();
     let (_, weights, bias) = best;
+    let mut trained = start.map(|guard| guard.trained.clone()).unwrap_or_default();
+    let fingerprints: Vec<u64> = rows.par_iter().chain(tune).map(|r| Fingerprints::of(&normalize(&r.text))).collect();
+    trained.extend(fingerprints);
     let guard = Guard {
         rules,
         model: LinearModel::quantize(config.features, bias, &weights),
@@ -215,6 +219,7 @@ pub fn train(
         calibration: Calibration::IDENTITY,
         threshold: Probability(0.5),
         provenance: provenance(rows, &config),
+        trained,
     };
     let warnings = red_flags(&epochs);
     Ok(Trained { guard, epochs, warnings })
@@ -256,24 +261,29 @@ impl State {
     }
 
     /// One step on one batch; gives the batch's weighted loss before the step.
-    fn learn(&mut self, examples: &[Example], batch: &[u32], rate: f32, time: f32) -> f64 {
+    fn learn(&mut self, examples: &[Example], batch: &[u32], rate: f32, time: f32, whole: bool) -> f64 {
         self.time = time;
-        let outcomes: Vec<(f32, f64)> = batch
+        let outcomes: Vec<(usize, f32, f64)> = batch
             .par_iter()
             .with_min_len(8)
             .map(|i| {
                 let example = &examples[*i as usize];
-                let logit = example.logit(self.bias[0], |bucket| self.weights[bucket as usize][0]);
+                let weight = |bucket: u32| self.weights[bucket as usize][0];
+                let (passage, logit) = if whole && example.target > 0.5 {
+                    (0, example.passages[0].logit(self.bias[0], weight))
+                } else {
+                    example.strongest(self.bias[0], weight)
+                };
                 let error = example.weight * (sigmoid(f64::from(logit)) as f32 - example.target);
-                (error, f64::from(example.weight) * log_loss(logit, example.target))
+                (passage, error, f64::from(example.weight) * log_loss(logit, example.target))
             })
             .collect();
         let size = self.weights.len() / RANGES;
         let n_char_buckets = self.n_char_buckets;
         self.weights.par_chunks_mut(size).enumerate().for_each(|(range, weights)| {
             let (from, to) = ((range * size) as u32, ((range + 1) * size) as u32);
-            for (i, (error, _)) in batch.iter().zip(&outcomes) {
-                let example = &examples[*i as usize];
+            for (i, (passage, error, _)) in batch.iter().zip(&outcomes) {
+                let example = &examples[*i as usize].passages[*passage];
                 let value = if from < n_char_buckets { example.values.0 } else { example.values.1 };
                 let change = rate * error * value;
                 let start = example.indices.partition_point(|b| *b < from);
@@ -284,13 +294,13 @@ impl State {
                 }
             }
         });
-        for (error, _) in &outcomes {
+        for (_, error, _) in &outcomes {
             // The bias takes part in every row; a full step would let it swing with each batch.
             let change = 0.01 * rate * error;
             self.bias[0] -= change;
             self.bias[1] -= time * change;
         }
-        outcomes.iter().map(|o| o.1).sum()
+        outcomes.iter().map(|o| o.2).sum()
     }
 
     /// The mean of the weights and of the bias over all steps so far.
@@ -302,7 +312,7 @@ impl State {
 
 /// What a pass came to: the tuning rows under the given weights, beside the training loss.
 fn measure(weights: &[f32], bias: f32, tuning: &[Example], loss: f64) -> Epoch {
-    let logits: Vec<f32> = tuning.par_iter().map(|e| e.logit(bias, |bucket| weights[bucket as usize])).collect();
+    let logits: Vec<f32> = tuning.par_iter().map(|e| e.strongest(bias, |bucket| weights[bucket as usize]).1).collect();
     let mut epoch = Epoch { loss, tune_loss: 0.0, false_positives: Count::default(), recall: Count::default() };
     let mut total = 0.0;
     for (example, logit) in tuning.iter().zip(logits) {

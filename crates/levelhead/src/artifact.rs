@@ -5,7 +5,8 @@
 //! 4 bytes   format version, little endian, like every number here
 //! 32 bytes  BLAKE3 of the payload
 //! 8 bytes   length of the payload
-//! payload   length (8 bytes) and JSON header, then model weights (i8), model scales (f32), family weights (i8)
+//! payload   length (8 bytes) and JSON header, then model weights (i8), model scales (f32), family weights (i8),
+//!           fingerprints of the texts that trained (distances as variable-length numbers)
 //! ```
 //!
 //! The header holds the self-test: prompts with the logits that the trainer saw. A build whose pipeline has drifted from
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::{Calibration, Probability};
 use crate::error::Error;
 use crate::features::FeatureSpec;
+use crate::fingerprint::Fingerprints;
 use crate::guard::{Guard, Scratch};
 use crate::model::{BLOCK, FamilyModel, LinearModel};
 use crate::provenance::Provenance;
@@ -103,6 +105,7 @@ fn encode(guard: &Guard) -> Vec<u8> {
     payload.extend(model.weights.iter().map(|w| *w as u8));
     payload.extend(model.scales.iter().flat_map(|s| s.to_le_bytes()));
     payload.extend(family.weights.iter().map(|w| *w as u8));
+    payload.extend(guard.trained.to_bytes());
     let mut bytes = Vec::with_capacity(PRELUDE + payload.len());
     bytes.extend(MAGIC);
     bytes.extend(VERSION.to_le_bytes());
@@ -166,6 +169,7 @@ fn decode(bytes: &[u8]) -> Result<Guard, Error> {
         calibration: header.calibration,
         threshold: header.threshold,
         provenance: header.provenance,
+        trained: Fingerprints::from_bytes(reader.bytes).ok_or_else(|| damaged("the fingerprints cannot be read"))?,
     };
     self_test(&guard, &header.self_test)?;
     Ok(guard)
@@ -219,6 +223,7 @@ mod tests {
             calibration: Calibration::IDENTITY,
             threshold: Probability(0.5),
             provenance: Provenance { seed: 42, ..Provenance::default() },
+            trained: Fingerprints::default(),
         }
     }
 

@@ -1,14 +1,17 @@
-//! Stage 3: hashed n-grams, the classifier's view of a text.
+//! Stage 4: hashed n-grams, the classifier's view of a text.
 //!
-//! Two families share one index space: character n-grams inside word boundaries (buckets from 0), then word n-grams.
+//! Two families share one index space: character n-grams inside word boundaries (buckets from 0), then word n-grams and pairs
+//! of words that stand up to [`REACH`] words apart, whatever is between them ("ignore .. instructions").
 //! A feature is present or absent; how often it stands in the text does not count, so repetition carries no weight.
-//! Each family is scaled to unit Euclidean length. Hashing follows Weinberger et al. (2009), without signs.
+//! Word features are scaled to unit Euclidean length, character features to half of that: they know spellings and endings,
+//! but they also see an attack in any text with an attack's words, and weigh less for it. Hashing follows Weinberger et al. (2009), without signs.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::normalize::Normalized;
+use crate::passage::Passage;
 
 /// Which n-grams are taken and how many buckets they are hashed into.
 ///
@@ -18,6 +21,7 @@ use crate::normalize::Normalized;
 /// | `char_bits` | 20 | log2 of the buckets of character n-grams | 8 to 24 |
 /// | `word_max` | 3 | longest word n-gram | 1 to 5 |
 /// | `word_bits` | 20 | log2 of the buckets of word n-grams | 8 to 24 |
+/// | `window` | 800 | length in bytes of a window of a long text; 0 judges the whole only | 0, 64 up |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureSpec {
@@ -31,11 +35,13 @@ pub struct FeatureSpec {
     pub word_max: usize,
     /// log2 of the number of word buckets.
     pub word_bits: u32,
+    /// Length in bytes of a window of a long text.
+    pub window: usize,
 }
 
 impl Default for FeatureSpec {
     fn default() -> Self {
-        FeatureSpec { char_min: 3, char_max: 5, char_bits: 20, word_max: 3, word_bits: 20 }
+        FeatureSpec { char_min: 3, char_max: 5, char_bits: 20, word_max: 3, word_bits: 20, window: 800 }
     }
 }
 
@@ -49,10 +55,10 @@ pub struct Features {
 }
 
 impl Features {
-    /// The value that every feature of a family has: one over the square root of their number.
+    /// The value that every feature of a family has: over the square root of their number, half for characters, one for words.
     pub fn values(&self) -> (f32, f32) {
         let unit = |n: usize| if n == 0 { 0.0 } else { 1.0 / (n as f32).sqrt() };
-        (unit(self.n_chars), unit(self.indices.len() - self.n_chars))
+        (CHAR_LENGTH * unit(self.n_chars), unit(self.indices.len() - self.n_chars))
     }
 }
 
@@ -90,6 +96,7 @@ impl FeatureSpec {
             && (1..=5).contains(&self.word_max)
             && (8..=24).contains(&self.char_bits)
             && (8..=24).contains(&self.word_bits)
+            && (self.window == 0 || self.window >= 64)
     }
 
     /// The features of a text.
@@ -97,18 +104,18 @@ impl FeatureSpec {
     /// ```
     /// use levelhead::features::{Extractor, FeatureSpec};
     /// let mut extractor = Extractor::default();
-    /// let features = FeatureSpec::default().extract(&levelhead::normalize("abc abc"), &mut extractor);
+    /// let features = FeatureSpec::default().extract((&levelhead::normalize("abc abc")).into(), &mut extractor);
     /// assert_eq!(features.n_chars, 6); // " ab" "abc" "bc " " abc" "abc " " abc "
     /// assert_eq!(features.indices.len() - features.n_chars, 2); // "abc", "abc abc"
     /// ```
-    pub fn extract<'a>(&self, text: &Normalized, extractor: &'a mut Extractor) -> &'a Features {
+    pub fn extract<'a>(&self, passage: Passage<'_>, extractor: &'a mut Extractor) -> &'a Features {
         let Extractor { buffers, seen, features } = extractor;
         seen.resize(self.n_buckets().div_ceil(64), 0);
         features.indices.clear();
         let indices = &mut features.indices;
-        self.visit_chars(text.as_str(), buffers, |bucket, _| insert(seen, indices, bucket));
+        self.visit_chars(passage.as_str(), buffers, |bucket, _| insert(seen, indices, bucket));
         features.n_chars = indices.len();
-        self.visit_words(text.as_str(), buffers, |bucket, _| insert(seen, indices, bucket));
+        self.visit_words(passage.as_str(), buffers, |bucket, _| insert(seen, indices, bucket));
         for bucket in indices.iter() {
             seen[*bucket as usize >> 6] = 0;
         }
@@ -116,9 +123,9 @@ impl FeatureSpec {
     }
 
     /// Calls `f` with the bucket and the byte range of every n-gram of the text, repeats included.
-    pub fn visit(&self, text: &Normalized, extractor: &mut Extractor, mut f: impl FnMut(u32, Range<usize>)) {
-        self.visit_chars(text.as_str(), &mut extractor.buffers, &mut f);
-        self.visit_words(text.as_str(), &mut extractor.buffers, &mut f);
+    pub fn visit(&self, passage: Passage<'_>, extractor: &mut Extractor, mut f: impl FnMut(u32, Range<usize>)) {
+        self.visit_chars(passage.as_str(), &mut extractor.buffers, &mut f);
+        self.visit_words(passage.as_str(), &mut extractor.buffers, &mut f);
     }
 
     fn visit_chars(&self, text: &str, buffers: &mut Buffers, mut f: impl FnMut(u32, Range<usize>)) {
@@ -161,6 +168,12 @@ impl FeatureSpec {
                 hash = step(hash, token.hash);
                 f(base + (hash >> shift) as u32, tokens[i].start as usize..token.end as usize);
             }
+            for gap in 2..=REACH {
+                if let Some(token) = tokens.get(i + gap) {
+                    let hash = step(step(SKIP_SEED, tokens[i].hash), token.hash);
+                    f(base + (hash >> shift) as u32, tokens[i].start as usize..token.end as usize);
+                }
+            }
         }
     }
 }
@@ -182,6 +195,13 @@ pub fn words(text: &Normalized) -> Vec<Range<usize>> {
     tokens.iter().map(|t| t.start as usize..t.end as usize).collect()
 }
 
+/// Euclidean length of the character features, where that of the word features is 1.
+const CHAR_LENGTH: f32 = 0.5;
+
+/// How many words apart the two words of a pair may stand. Adjacent ones are a word n-gram already.
+pub const REACH: usize = 4;
+
+const SKIP_SEED: u64 = 0x2545_f491_4f6c_dd1d;
 const CHAR_SEED: u64 = 0x51_7c_c1_b7_27_22_0a_95;
 const WORD_SEED: u64 = 0x9e_37_79_b9_7f_4a_7c_15;
 
@@ -275,11 +295,11 @@ mod tests {
     fn repetition_adds_no_feature_but_its_seam() {
         let spec = FeatureSpec::default();
         let mut extractor = Extractor::default();
-        let twice = spec.extract(&normalize("stop now stop now"), &mut extractor).clone();
-        let often = spec.extract(&normalize(&"stop now ".repeat(50)), &mut extractor).clone();
-        assert_eq!(twice.n_chars, often.n_chars);
-        // stop, now, "stop now", "now stop", and both three-word windows.
-        assert_eq!((twice.indices.len() - twice.n_chars, often.indices.len() - often.n_chars), (6, 6));
+        let thrice = spec.extract((&normalize("stop now stop now stop now")).into(), &mut extractor).clone();
+        let often = spec.extract((&normalize(&"stop now ".repeat(50))).into(), &mut extractor).clone();
+        assert_eq!(thrice.n_chars, often.n_chars);
+        // stop, now, "stop now", "now stop", both three-word windows, and the four pairs of words apart.
+        assert_eq!((thrice.indices.len() - thrice.n_chars, often.indices.len() - often.n_chars), (10, 10));
     }
 
     #[test]
@@ -287,17 +307,17 @@ mod tests {
         let spec = FeatureSpec::default();
         let mut used = Extractor::default();
         for text in ["a long first text, with words", "zwei", ""] {
-            spec.extract(&normalize(text), &mut used);
+            spec.extract((&normalize(text)).into(), &mut used);
         }
         let text = normalize("x: the very same prompt, 数字 12");
-        assert_eq!(spec.extract(&text, &mut used), spec.extract(&text, &mut Extractor::default()));
+        assert_eq!(spec.extract((&text).into(), &mut used), spec.extract((&text).into(), &mut Extractor::default()));
     }
 
     #[test]
     fn each_n_gram_knows_where_it_stands() {
         let text = normalize("né ab");
         let mut seen = Vec::new();
-        FeatureSpec::default().visit(&text, &mut Extractor::default(), |bucket, range| {
+        FeatureSpec::default().visit((&text).into(), &mut Extractor::default(), |bucket, range| {
             assert!((bucket as usize) < FeatureSpec::default().n_buckets());
             seen.push(text.as_str()[range].to_string());
         });
@@ -309,6 +329,6 @@ mod tests {
     #[test]
     fn a_word_shorter_than_the_shortest_n_gram_still_counts() {
         let spec = FeatureSpec { char_min: 5, ..FeatureSpec::default() };
-        assert_eq!(spec.extract(&normalize("a"), &mut Extractor::default()).n_chars, 1);
+        assert_eq!(spec.extract((&normalize("a")).into(), &mut Extractor::default()).n_chars, 1);
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::calibration::{Calibration, Logit, Probability};
 use crate::features::{Extractor, Features, words};
+use crate::fingerprint::Fingerprints;
 use crate::model::{FamilyModel, LinearModel};
-use crate::normalize::{Normalized, normalize_into};
+use crate::passage::{Passage, Prompt};
 use crate::provenance::Provenance;
 use crate::rules::RulePack;
 use crate::verdict::{BENIGN, Layer, Reason, Severity, Threat, Verdict};
@@ -29,13 +30,16 @@ pub struct Guard {
     pub threshold: Probability,
     /// What the guard was made from.
     pub provenance: Provenance,
+    /// The texts that it was made from.
+    pub trained: Fingerprints,
 }
 
 /// Buffers for judging, reused from prompt to prompt.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    text: Normalized,
+    prompt: Prompt,
     extractor: Extractor,
+    strongest: Features,
 }
 
 impl Guard {
@@ -46,12 +50,16 @@ impl Guard {
 
     /// Judges a prompt with buffers that are kept between prompts.
     pub fn judge_with(&self, prompt: &str, scratch: &mut Scratch) -> Verdict {
-        normalize_into(prompt, &mut scratch.text);
-        let features = self.model.spec.extract(&scratch.text, &mut scratch.extractor);
-        let probability = self.probability(features);
+        let Scratch { prompt: read, extractor, strongest } = scratch;
+        read.read(prompt);
+        let logit = self.strongest(read, extractor, strongest);
+        let probability = self.probability(logit, strongest);
         let mut threats: Vec<Threat> = Vec::new();
         let mut family: Option<String> = None;
-        for rule in self.rules.matches(&scratch.text) {
+        for rule in read.texts().flat_map(|text| self.rules.matches(text)) {
+            if threats.iter().any(|t| t.rule_id == rule.id) {
+                continue;
+            }
             family.get_or_insert_with(|| rule.family.clone());
             threats.push(Threat {
                 rule_id: rule.id.clone(),
@@ -61,7 +69,7 @@ impl Guard {
             });
         }
         if probability >= self.threshold {
-            let (name, severity) = self.name_family(features);
+            let (name, severity) = self.name_family(strongest);
             threats.push(Threat { rule_id: format!("l2.{name}"), severity, confidence: probability.0, layer: Layer::L2 });
             family.get_or_insert(name);
         }
@@ -78,23 +86,45 @@ impl Guard {
 
     /// The classifier's logit of a prompt, before calibration and without the rules.
     pub fn logit(&self, prompt: &str, scratch: &mut Scratch) -> Logit {
-        normalize_into(prompt, &mut scratch.text);
-        self.model.logit(self.model.spec.extract(&scratch.text, &mut scratch.extractor))
+        let Scratch { prompt: read, extractor, strongest } = scratch;
+        read.read(prompt);
+        self.strongest(read, extractor, strongest)
+    }
+
+    /// Whether a rule matches a prompt, or a text that it hides.
+    pub fn breaks_a_rule(&self, prompt: &str) -> bool {
+        let mut read = Prompt::default();
+        read.read(prompt);
+        read.texts().any(|text| self.rules.matches(text).next().is_some())
+    }
+
+    /// The logit of the strongest passage of a prompt, whose features are left in `best`.
+    fn strongest(&self, prompt: &Prompt, extractor: &mut Extractor, best: &mut Features) -> Logit {
+        let mut top = Logit(f32::NEG_INFINITY);
+        prompt.passages(self.model.spec.window, |passage| {
+            let features = self.model.spec.extract(passage, extractor);
+            let logit = self.model.logit(features);
+            if logit > top {
+                top = logit;
+                best.clone_from(features);
+            }
+        });
+        top
     }
 
     /// The words of a prompt with their share of the logit, heaviest first.
     ///
     /// An n-gram's contribution is divided evenly among the words that it touches.
     pub fn explain(&self, prompt: &str) -> Vec<Reason> {
-        let mut scratch = Scratch::default();
-        normalize_into(prompt, &mut scratch.text);
+        let mut extractor = Extractor::default();
+        let text = crate::normalize(prompt);
         let spec = self.model.spec;
-        let (char_value, word_value) = spec.extract(&scratch.text, &mut scratch.extractor).values();
-        let ranges = words(&scratch.text);
+        let (char_value, word_value) = spec.extract(Passage::from(&text), &mut extractor).values();
+        let ranges = words(&text);
         let mut weights = vec![0f32; ranges.len()];
         let mut counted = std::collections::HashSet::new();
         let n_char_buckets = 1u32 << spec.char_bits;
-        spec.visit(&scratch.text, &mut scratch.extractor, |bucket, range| {
+        spec.visit(Passage::from(&text), &mut extractor, |bucket, range| {
             let first = ranges.partition_point(|r| r.end <= range.start);
             let touched = first..ranges.partition_point(|r| r.start < range.end).max(first);
             if counted.insert(bucket) && !touched.is_empty() {
@@ -103,7 +133,7 @@ impl Guard {
                 weights[touched].iter_mut().for_each(|w| *w += share);
             }
         });
-        let text = scratch.text.as_str();
+        let text = text.as_str();
         let mut reasons: Vec<Reason> = ranges
             .into_iter()
             .zip(weights)
@@ -114,8 +144,8 @@ impl Guard {
     }
 
     /// A text in which nothing can be seen is benign, whatever the bias has come to be.
-    fn probability(&self, features: &Features) -> Probability {
-        if features.indices.is_empty() { Probability(0.0) } else { self.calibration.probability(self.model.logit(features)) }
+    fn probability(&self, logit: Logit, features: &Features) -> Probability {
+        if features.indices.is_empty() { Probability(0.0) } else { self.calibration.probability(logit) }
     }
 
     fn name_family(&self, features: &Features) -> (String, Severity) {

@@ -12,12 +12,15 @@
 
 pub mod error;
 pub mod normalize;
+pub mod reveal;
+pub mod passage;
 pub mod rules;
 pub mod features;
 pub mod calibration;
 pub mod model;
 pub mod verdict;
 pub mod provenance;
+pub mod fingerprint;
 pub mod guard;
 pub mod artifact;
 
@@ -25,5 +28,6 @@ pub use calibration::{Calibration, Logit, Probability};
 pub use error::Error;
 pub use guard::{Guard, Scratch};
 pub use normalize::{Normalized, normalize};
+pub use passage::{Passage, Prompt};
 pub use rules::{Rule, RulePack};
 pub use verdict::{BENIGN, Layer, Reason, Severity, Threat, Verdict};

@@ -103,8 +103,8 @@ mod tests {
         (weights[3], weights[7], weights[300]) = (1.0, -0.5, 2.0);
         let model = LinearModel::quantize(spec, 0.25, &weights);
         let features = Features { indices: vec![3, 7, 9, 11, 300], n_chars: 4 };
-        // 0.25 + (1 - 0.5) / sqrt(4) + 2 / sqrt(1)
-        assert!((model.logit(&features).0 - 2.5).abs() < 0.01);
+        // 0.25 + (1 - 0.5) * 0.5 / sqrt(4) + 2 / sqrt(1)
+        assert!((model.logit(&features).0 - 2.375).abs() < 0.01);
         assert_eq!(model.logit(&Features::default()).0, 0.25);
     }
 

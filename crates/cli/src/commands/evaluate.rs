@@ -12,6 +12,7 @@ use levelhead_lab::measure::Measured;
 use levelhead_lab::row::Row;
 use levelhead_lab::subject::Subject;
 
+use super::leaks::refuse_trained;
 use crate::args::EvaluateArgs;
 use crate::inputs::{benign_rows, read_all, read_one};
 use crate::terminal::{Terminal, print};
@@ -20,6 +21,7 @@ use crate::terminal::{Terminal, print};
 pub fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<ExitCode> {
     let subject = Subject::open(&args.guard)?;
     let rows: Vec<Row> = read_all(&args.data, true, &args.reading, terminal)?.into_iter().flat_map(|f| f.rows).collect();
+    let rows = refuse_trained(rows, &[&subject], &args.trained_on, &args.reading, terminal)?;
     let n_attacks = rows.iter().filter(|r| r.counts_in_recall()).count();
     if args.benign.is_none() && (n_attacks == 0 || n_attacks == rows.len()) {
         let reason = format!(
@@ -29,7 +31,10 @@ pub fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<ExitCode> {
         return Err(Error::data(reason).into());
     }
     let benign = match &args.benign {
-        Some(path) => benign_rows(read_one(path, false, &args.reading, terminal)?, terminal).rows,
+        Some(path) => {
+            let rows = benign_rows(read_one(path, false, &args.reading, terminal)?, terminal).rows;
+            refuse_trained(rows, &[&subject], &args.trained_on, &args.reading, terminal)?
+        }
         None => Vec::new(),
     };
     let data = Judged::new(&subject, &rows, terminal)?;

@@ -13,6 +13,7 @@ use levelhead_lab::{Error, starter};
 
 use super::evaluate::Judged;
 use super::exit_code;
+use super::leaks::refuse_trained;
 use crate::args::GateArgs;
 use crate::inputs::{benign_rows, read_all, read_one};
 use crate::terminal::{Color, Terminal, colored, print, table};
@@ -35,6 +36,7 @@ pub fn run(args: &GateArgs, terminal: &Terminal) -> Result<ExitCode> {
         Some(path) => marked_hard(benign_rows(read_one(path, false, &args.reading, terminal)?, terminal).rows),
         None => starter::starter().hard_negatives_test,
     });
+    let rows = refuse_trained(rows, &[&subject], &args.trained_on, &args.reading, terminal)?;
     let judged = Judged::new(&subject, &rows, terminal)?;
     let old = old.map(|old| old.judge(&rows, terminal)).transpose()?;
     let report = gates.check(&GateData { measured: judged.measured(), old_verdicts: old.as_deref() });

@@ -2,10 +2,13 @@
 
 pub mod audit;
 pub mod calibrate;
+pub mod compare;
+pub mod crossval;
 pub mod data;
 pub mod evaluate;
 pub mod gate;
 pub mod improve;
+pub mod leaks;
 pub mod reinforce;
 pub mod scan;
 pub mod train;

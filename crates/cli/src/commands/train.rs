@@ -16,6 +16,7 @@ use levelhead_lab::train::{SourceWeights, TrainConfig, Trained, train};
 use levelhead_lab::{Error, split, starter};
 use serde_json::json;
 
+use super::leaks::refuse_measured;
 use crate::args::{TrainArgs, TrainSettings};
 use crate::inputs::read_all;
 use crate::terminal::{Terminal, print, rate, table, thousands};
@@ -34,12 +35,12 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<ExitCode> {
     for file in &mut files {
         keep_licenses(file, &args.licenses, terminal)?;
     }
+    refuse_measured(&mut files, &args.measured, &args.reading, terminal)?;
     let inputs: Vec<Input> = files.iter().map(input).collect();
     let licenses = count_licenses(&files);
     let mut rows: Vec<Row> = files.into_iter().flat_map(|f| f.rows).collect();
     if args.with_starter {
-        let corpus = starter::starter();
-        rows.extend([corpus.train, corpus.benign, corpus.hard_negatives_train].into_iter().flatten());
+        rows.extend(starter::training_rows());
     }
     let texts: Vec<&str> = rows.iter().map(|r| r.text.as_str()).collect();
     let groups = group(&texts, GroupConfig::default(), terminal).ids;
@@ -80,7 +81,12 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<ExitCode> {
 /// The trainer's settings from the command line's.
 pub fn config(settings: &TrainSettings, seed: u64) -> TrainConfig {
     TrainConfig {
-        features: FeatureSpec { char_bits: settings.char_bits, word_bits: settings.word_bits, ..FeatureSpec::default() },
+        features: FeatureSpec {
+            char_bits: settings.char_bits,
+            word_bits: settings.word_bits,
+            window: settings.window,
+            ..FeatureSpec::default()
+        },
         n_epochs: settings.epochs,
         learning_rate: settings.learning_rate,
         attack_weight: settings.attack_weight,

@@ -52,12 +52,13 @@ impl Folder {
         static GUARD: OnceLock<Vec<u8>> = OnceLock::new();
         let guard = GUARD.get_or_init(|| {
             let folder = Folder::new();
-            folder.write("labelled.csv", labelled(1));
-            folder.ok(&format!("train --data labelled.csv -o guard.lh {SMALL}"));
+            folder.write("trained.csv", labelled(9));
+            folder.ok(&format!("train --data trained.csv -o guard.lh {SMALL}"));
             folder.read_bytes("guard.lh")
         });
         let folder = Folder::new();
         folder.write("guard.lh", guard);
+        folder.write("trained.csv", labelled(9));
         folder.write("labelled.csv", labelled(1));
         folder.write("benign.csv", csv(&prompts(Words::Everyday, 320, 2), 0));
         folder.write("attacks.csv", csv(&prompts(Words::Attack, 200, 3), 1));

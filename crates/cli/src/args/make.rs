@@ -1,0 +1,264 @@
+//! The commands that make guards and their data.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::InputArgs;
+
+/// `levelhead train`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  levelhead train --data master.csv reinforced_training_data.csv -o guard.lh
+
+One near-duplicate group in twenty is held back to decide when to stop. The result has its natural
+threshold (probability 0.5); set one for your FPR target with --max-fpr, or later with `levelhead calibrate`.")]
+pub struct TrainArgs {
+    /// Labelled prompts
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub data: Vec<PathBuf>,
+    /// The guard to write
+    #[arg(long, short, value_name = "MODEL.lh")]
+    pub output: PathBuf,
+    /// Fine-tune this guard instead of training from nothing
+    #[arg(long, value_name = "MODEL.lh")]
+    pub from: Option<PathBuf>,
+    /// Keep only rows whose column `license` begins with one of these names
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    pub licenses: Vec<String>,
+    /// Leave out rows equal to or near a row of these files, which are measured on
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    pub measured: Vec<PathBuf>,
+    /// Add the training half of the embedded starter corpus
+    #[arg(long)]
+    pub with_starter: bool,
+    /// Set the threshold for this FPR, and calibrate, on further held-back rows
+    #[arg(long, value_name = "RATE")]
+    pub max_fpr: Option<f64>,
+    /// The rule pack (L1): `default`, `none`, or a .toml file
+    #[arg(long, default_value = "default")]
+    pub rules: String,
+    /// Settings of the trainer.
+    #[command(flatten)]
+    pub settings: TrainSettings,
+    /// Seed of every random choice
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Replace an output that is there
+    #[arg(long)]
+    pub force: bool,
+    /// How the files are read.
+    #[command(flatten)]
+    pub reading: InputArgs,
+}
+
+/// Settings of the trainer.
+#[derive(Debug, Clone, Args)]
+pub struct TrainSettings {
+    /// Passes over the rows, at most
+    #[arg(long, default_value_t = 6)]
+    pub epochs: usize,
+    /// Length of a step
+    #[arg(long, default_value_t = 4.0)]
+    pub learning_rate: f32,
+    /// Weight of an attack against a benign row
+    #[arg(long, default_value_t = 1.0, value_name = "W")]
+    pub attack_weight: f32,
+    /// How attack sources share the attacks' weight: `sqrt` of their rows, or `rows`
+    #[arg(long, default_value = "sqrt", value_parser = ["sqrt", "rows"])]
+    pub source_weights: String,
+    /// log2 of the buckets of character n-grams
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(8..=24))]
+    pub char_bits: u32,
+    /// log2 of the buckets of word n-grams
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(8..=24))]
+    pub word_bits: u32,
+    /// Length in bytes of a window of a long text; 0 judges whole texts only
+    #[arg(long, default_value_t = 800)]
+    pub window: usize,
+}
+
+/// `levelhead crossval`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  levelhead crossval --data master.csv --folds 8
+
+The figure by row minus the figure by group is the leakage premium: what near-duplicates of the test rows in
+training are worth. By source, no collection is tested by a guard that has trained on it.")]
+pub struct CrossvalArgs {
+    /// Labelled prompts
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub data: Vec<PathBuf>,
+    /// How many parts the rows are divided into
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub folds: u32,
+    /// Only this way to divide; repeat for more (default: all three)
+    #[arg(long, value_name = "SPLIT", value_parser = ["random", "grouped", "by-source"])]
+    pub scheme: Vec<String>,
+    /// Keep only rows whose column `license` begins with one of these names
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    pub licenses: Vec<String>,
+    /// Add the training half of the embedded starter corpus
+    #[arg(long)]
+    pub with_starter: bool,
+    /// Settings of the trainer.
+    #[command(flatten)]
+    pub settings: TrainSettings,
+    /// Seed of every random choice
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// How the files are read.
+    #[command(flatten)]
+    pub reading: InputArgs,
+}
+
+/// `levelhead calibrate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  levelhead calibrate --guard guard.lh --benign held_back.csv --max-fpr 0.01 -o calibrated.lh
+
+Use benign prompts that the guard has not trained on. 299 distinct ones are the fewest for 1 %.")]
+pub struct CalibrateArgs {
+    /// The guard to recalibrate: `default` or a .lh file
+    #[arg(long)]
+    pub guard: String,
+    /// Benign prompts that the guard has not trained on
+    #[arg(long, value_name = "FILE")]
+    pub benign: PathBuf,
+    /// Attacks that it has not trained on, for calibrated probabilities
+    #[arg(long, value_name = "FILE")]
+    pub attacks: Option<PathBuf>,
+    /// The FPR that the threshold keeps, with 95 % confidence
+    #[arg(long, default_value_t = 0.01, value_name = "RATE")]
+    pub max_fpr: f64,
+    /// The guard to write
+    #[arg(long, short, value_name = "MODEL.lh")]
+    pub output: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Replace an output that is there
+    #[arg(long)]
+    pub force: bool,
+    /// How the files are read.
+    #[command(flatten)]
+    pub reading: InputArgs,
+}
+
+/// `levelhead reinforce`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  levelhead reinforce --audit audit/audit.json --attacks master.csv --measured gate.csv \\
+      -o reinforced_training_data.csv
+
+Beside the CSV a .lineage.jsonl says for each row which false positive it came from, and how.")]
+pub struct ReinforceArgs {
+    /// An audit.json, or a benign_test_results.json
+    #[arg(long, value_name = "FILE")]
+    pub audit: PathBuf,
+    /// The reinforced rows
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Take variations first from these real benign prompts
+    #[arg(long, value_name = "FILE")]
+    pub pool: Option<PathBuf>,
+    /// Attacks: no row may be equal to or nearly equal to one (benign rows in the file are ignored)
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    pub attacks: Vec<PathBuf>,
+    /// Prompts that are measured on: no row may be equal to or nearly equal to one
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    pub measured: Vec<PathBuf>,
+    /// Hard negatives to add (default: those of the starter corpus); `none` adds none
+    #[arg(long, value_name = "FILE")]
+    pub hard_negatives: Option<PathBuf>,
+    /// False positives to start from
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub false_positives: usize,
+    /// Rows made from each
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub variations: usize,
+    /// Share of a category, such as `programming=0.4`; repeat for each (default: the seed's five)
+    #[arg(long, value_name = "CATEGORY=SHARE")]
+    pub priority: Vec<String>,
+    /// Share of the budget given to all categories by their number of false positives
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub rest: f64,
+    /// Take each false positive itself as the first of its rows; only where it is not measured on
+    #[arg(long)]
+    pub originals: bool,
+    /// Seed of every random choice
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Replace an output that is there
+    #[arg(long)]
+    pub force: bool,
+    /// How the files are read.
+    #[command(flatten)]
+    pub reading: InputArgs,
+}
+
+/// `levelhead improve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Without arguments it runs on the embedded starter corpus and writes to ./levelhead-run.
+
+DIR gets model.lh, reinforced_training_data.csv with its lineage, audit.json, gate.json, report.md and run.json.
+False positives are mined from --benign alone; thresholds are set on a part of it that is not mined. Each gate
+file is split by near-duplicate group: one half is read each round, the other once, by the report.
+
+Exit codes: 0 the holdout passed its gates, 1 it did not, 2 error.")]
+pub struct ImproveArgs {
+    /// Labelled prompts of the first guard
+    #[arg(long, value_name = "FILE", num_args = 1.., requires_all = ["benign", "gate_benign", "gate_attacks"])]
+    pub train: Vec<PathBuf>,
+    /// Benign traffic: audited, mined, never measured on
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub benign: Option<PathBuf>,
+    /// Benign prompts of the release gate
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub gate_benign: Option<PathBuf>,
+    /// Attacks of the release gate
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub gate_attacks: Option<PathBuf>,
+    /// The folder to create
+    #[arg(long, short, value_name = "DIR", default_value = "levelhead-run")]
+    pub output: PathBuf,
+    /// The checks (default: the seed's success criteria)
+    #[arg(long, value_name = "FILE.toml")]
+    pub gates: Option<PathBuf>,
+    /// Keep only rows of --train and --benign whose column `license` begins with one of these names
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    pub licenses: Vec<String>,
+    /// Reinforced rows of the first round; each later round may add twice as many as the one before
+    #[arg(long, default_value_t = 4790, value_name = "N")]
+    pub rows: usize,
+    /// Rounds, at most
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub rounds: usize,
+    /// The FPR that the threshold keeps on held-back traffic, with 95 % confidence
+    #[arg(long, default_value_t = 0.005, value_name = "RATE")]
+    pub max_fpr: f64,
+    /// Settings of the trainer.
+    #[command(flatten)]
+    pub settings: TrainSettings,
+    /// Seed of every random choice
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Print run.json too
+    #[arg(long)]
+    pub json: bool,
+    /// Replace a folder that an earlier run wrote
+    #[arg(long)]
+    pub force: bool,
+    /// How the files are read.
+    #[command(flatten)]
+    pub reading: InputArgs,
+}
