@@ -6,10 +6,13 @@ use levelhead::Verdict;
 use serde::Serialize;
 
 use crate::gate_metrics::{Judged, Rate, mean_recall, no_regression, none_flagged};
+use crate::gate_robustness::RobustnessCheck;
 use crate::gate_slice::Field;
 use crate::measure::{Entry, Measured, Sample};
-use crate::row::Label;
+use crate::robustness::Robustness;
+use crate::row::{Label, Row};
 use crate::stats::Count;
+use crate::visibility::{Seen, visibility};
 use crate::words::number;
 
 pub use crate::gate_file::{Check, Gates, Metric, Slice};
@@ -31,8 +34,12 @@ pub struct GateReport {
     pub gates: String,
     /// Whether every required check passed, and there was at least one.
     pub passed: bool,
-    /// The checks, in the order of the file.
+    /// The checks, in the order of the file; those of robustness last.
     pub checks: Vec<CheckResult>,
+    /// What the distinct rows of each slice can show.
+    pub visibility: Vec<Seen>,
+    /// What the guard's power rests on, and what undoes it, where it was measured.
+    pub robustness: Option<Robustness>,
 }
 
 /// What became of one check.
@@ -80,10 +87,61 @@ impl Gates {
     pub fn check(&self, data: &GateData) -> GateReport {
         let field = Field::new(data.measured, data.old_verdicts);
         let checks: Vec<CheckResult> = self.checks.iter().map(|check| check.result(&field)).collect();
-        let mut required = checks.iter().filter(|c| c.required).peekable();
-        let passed = required.peek().is_some() && required.all(|c| c.outcome == Outcome::Passed);
-        GateReport { gates: self.path.display().to_string(), passed, checks }
+        let passed = passed(&checks);
+        let visibility = self.visibility(&field);
+        GateReport { gates: self.path.display().to_string(), passed, checks, visibility, robustness: None }
     }
+
+    /// Adds what the gate file asks of a guard's robustness, where it asks something.
+    pub fn add_robustness(&self, report: &mut GateReport, found: Robustness) {
+        let Some(bounds) = self.robustness else { return };
+        for RobustnessCheck { name, slice, metric, limit, judged } in bounds.check(&found, ROBUSTNESS_CONFIDENCE) {
+            report.checks.push(CheckResult {
+                name: name.to_string(),
+                slice: slice.to_string(),
+                metric: metric.to_string(),
+                fpr: None,
+                required: bounds.required,
+                confidence: ROBUSTNESS_CONFIDENCE,
+                outcome: judged.outcome,
+                hits: judged.count.hits,
+                n: judged.count.n,
+                repeats_dropped: 0,
+                rate: judged.rate,
+                bound_reached: judged.bound_reached,
+                limit,
+                needed: judged.needed,
+                words: judged.words,
+            });
+        }
+        report.passed = passed(&report.checks);
+        report.robustness = Some(found);
+    }
+
+    /// The visibility of slices for the lowest FPR and the highest recall that the gate asks of benign rows and attacks as a whole.
+    fn visibility(&self, field: &Field) -> Vec<Seen> {
+        let lowest = |rates: &mut dyn Iterator<Item = f64>| rates.fold(f64::INFINITY, f64::min);
+        let fpr = lowest(&mut self.checks.iter().filter_map(|c| match c.metric {
+            Metric::FprBelow { bound } if c.slice == Slice::Benign && c.required => Some(bound),
+            _ => None,
+        }));
+        let miss = lowest(&mut self.checks.iter().filter_map(|c| match c.metric {
+            Metric::RecallAbove { bound } if c.required => Some(1.0 - bound),
+            _ => None,
+        }));
+        let or = |rate: f64, usual: f64| if rate > 0.0 && rate < 1.0 { rate } else { usual };
+        let rows = |side| field.distinct(side, |_| true).0.into_iter().map(|d| &field.measured.rows[d.entry.row_idx]);
+        let all: Vec<&Row> = rows(Label::Benign).chain(rows(Label::Attack)).collect();
+        visibility(all.into_iter(), or(fpr, 0.01), or(miss, 0.05), 0.95)
+    }
+}
+
+/// The confidence of every robustness bound.
+const ROBUSTNESS_CONFIDENCE: f64 = 0.95;
+
+fn passed(checks: &[CheckResult]) -> bool {
+    let mut required = checks.iter().filter(|c| c.required).peekable();
+    required.peek().is_some() && required.all(|c| c.outcome == Outcome::Passed)
 }
 
 impl Check {
@@ -151,7 +209,7 @@ mod tests {
     use std::path::Path;
 
     use crate::gate_slice::tests::Set;
-    use crate::row::{HARD_NEGATIVE, Row};
+    use crate::row::HARD_NEGATIVE;
     use levelhead::Probability;
 
     impl Set {

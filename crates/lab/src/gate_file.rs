@@ -10,6 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::error::{Error, Result, toml_fault};
+use crate::robustness::RobustnessBounds;
 use crate::row::{Label, Row};
 
 /// The checks that a guard has to pass.
@@ -24,6 +25,8 @@ pub struct Gates {
     pub path: PathBuf,
     /// In the order of the file; names differ.
     pub checks: Vec<Check>,
+    /// What transformations may do, if the file says.
+    pub robustness: Option<RobustnessBounds>,
 }
 
 /// One check.
@@ -100,6 +103,7 @@ const SLICES: &str = "benign, attacks, hard_negatives, category:NAME, source:NAM
 struct GateFile {
     #[serde(default)]
     check: Vec<RawCheck>,
+    robustness: Option<RobustnessBounds>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,7 +147,10 @@ impl Gates {
             let reason = "no check is required, so every guard would pass: add a [[check]], or leave out a `required = false`";
             return Err(Error::format(path, reason));
         }
-        Ok(Gates { path: path.to_path_buf(), checks })
+        if let Some(reason) = file.robustness.and_then(|r| r.fault()) {
+            return Err(Error::format(path, reason));
+        }
+        Ok(Gates { path: path.to_path_buf(), checks, robustness: file.robustness })
     }
 
     /// The gates that ship with Levelhead.

@@ -21,9 +21,10 @@ use crate::error::{Error, Result};
 use crate::example::{Example, featurize};
 use crate::family::fit_family;
 use crate::progress::Progress;
-use crate::random::Random;
+use crate::random::{Random, mix};
 use crate::row::Row;
 use crate::stats::Count;
+use crate::transform::Transform;
 
 /// How a guard is trained.
 ///
@@ -35,6 +36,7 @@ use crate::stats::Count;
 /// | `learning_rate` | 2 | length of a step; falls linearly to 0 | above 0 |
 /// | `attack_weight` | 1 | weight of an attack against a benign row | above 0 |
 /// | `source_weights` | `ByRow` | how the attack sources share the attacks' weight | |
+/// | `transformed` | 0.3 | share of the rows that also train in another form: encoded, wrapped, padded | 0 to 1 |
 /// | `patience` | 2 | epochs without a better tuning loss before training stops | 1 up |
 /// | `seed` | 42 | order of the rows | |
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,6 +53,8 @@ pub struct TrainConfig {
     pub attack_weight: f32,
     /// How the attack sources share the attacks' weight.
     pub source_weights: SourceWeights,
+    /// Share of the rows that also train in another form.
+    pub transformed: f64,
     /// Epochs without a better tuning loss before training stops.
     pub patience: usize,
     /// Order of the rows.
@@ -75,6 +79,7 @@ impl Default for TrainConfig {
             learning_rate: 2.0,
             attack_weight: 1.0,
             source_weights: SourceWeights::ByRow,
+            transformed: 0.3,
             patience: 2,
             seed: 42,
         }
@@ -98,6 +103,7 @@ impl TrainConfig {
             ("learning_rate", self.learning_rate.to_string()),
             ("attack_weight", self.attack_weight.to_string()),
             ("source_weights", format!("{:?}", self.source_weights)),
+            ("transformed", self.transformed.to_string()),
             ("patience", self.patience.to_string()),
         ]
         .map(|(name, value)| (name.to_string(), value))
@@ -115,6 +121,7 @@ impl TrainConfig {
             (self.batch == 0, "batch", "is 0: at least one row is needed"),
             (!(self.learning_rate > 0.0 && self.learning_rate.is_finite()), "learning-rate", "is not above 0"),
             (!(self.attack_weight > 0.0 && self.attack_weight.is_finite()), "attack-weight", "is not above 0"),
+            (!(0.0..=1.0).contains(&self.transformed), "transformed", "is not between 0 and 1"),
         ];
         match faults.iter().find(|f| f.0) {
             Some((_, name, reason)) => Err(Error::setting(name, reason)),
@@ -173,6 +180,9 @@ pub fn train(
     let weights = source_weights(rows, &config);
     let weigh =
         |row: &Row| if row.is_attack() { weights.get(&*row.source).copied().unwrap_or(config.attack_weight) } else { 1.0 };
+    let changed = transformed(rows, &config);
+    let rows: Vec<&Row> = rows.iter().copied().chain(&changed).collect();
+    let rows = rows.as_slice();
     let examples = featurize(rows, config.features, weigh, progress);
     let tuning = featurize(tune, config.features, weigh, progress);
     progress.end();
@@ -223,6 +233,21 @@ pub fn train(
     };
     let warnings = red_flags(&epochs);
     Ok(Trained { guard, epochs, warnings })
+}
+
+/// Copies of a share of the rows of both classes, each in another form, so that no form speaks for either class.
+fn transformed(rows: &[&Row], config: &TrainConfig) -> Vec<Row> {
+    let salt = Random::new(config.seed, "transformed training rows").next_u64();
+    let chosen = |i: u64| (mix(salt ^ i) >> 11) as f64 / (1u64 << 53) as f64;
+    (0..rows.len() as u64)
+        .into_par_iter()
+        .filter(|i| chosen(*i) < config.transformed)
+        .map(|i| {
+            let mut random = Random::new(config.seed ^ i, "transform");
+            let row = rows[i as usize];
+            Row { text: Transform::any(&mut random).apply(&row.text, &mut random), ..row.clone() }
+        })
+        .collect()
 }
 
 fn source_weights<'a>(rows: &[&'a Row], config: &TrainConfig) -> BTreeMap<&'a str, f32> {

@@ -75,6 +75,11 @@ impl Transform {
         Transform::PaddedAround,
     ];
 
+    /// One at random.
+    pub fn any(random: &mut Random) -> Transform {
+        Transform::ALL[random.below(Transform::ALL.len())]
+    }
+
     /// The name in tables and files.
     pub fn name(self) -> &'static str {
         match self {

@@ -70,6 +70,9 @@ pub struct TrainSettings {
     /// How attack sources share the attacks' weight: `sqrt` of their rows, or `rows`
     #[arg(long, default_value = "sqrt", value_parser = ["sqrt", "rows"])]
     pub source_weights: String,
+    /// Share of the rows that also train in another form: encoded, wrapped, padded
+    #[arg(long, default_value_t = 0.3, value_name = "SHARE")]
+    pub transformed: f64,
     /// log2 of the buckets of character n-grams
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(8..=24))]
     pub char_bits: u32,

@@ -7,8 +7,13 @@ use anyhow::Result;
 use levelhead_lab::gate::{GateData, GateReport, Gates, Outcome};
 use levelhead_lab::gate_text::gate_rows;
 use levelhead_lab::output::{Output, write_file};
+use levelhead_lab::progress::{Progress, Silent};
+use levelhead_lab::robustness::{Robustness, RobustnessConfig, robustness};
 use levelhead_lab::row::{HARD_NEGATIVE, Row};
+use levelhead_lab::stats::Count;
 use levelhead_lab::subject::Subject;
+use levelhead_lab::transform::Transform;
+use levelhead_lab::visibility::visibility_lines;
 use levelhead_lab::{Error, starter};
 
 use super::evaluate::Judged;
@@ -16,7 +21,7 @@ use super::exit_code;
 use super::leaks::refuse_trained;
 use crate::args::GateArgs;
 use crate::inputs::{benign_rows, read_all, read_one};
-use crate::terminal::{Color, Terminal, colored, print, table};
+use crate::terminal::{Color, Terminal, colored, percent, print, table, thousands};
 
 /// Runs the command.
 pub fn run(args: &GateArgs, terminal: &Terminal) -> Result<ExitCode> {
@@ -39,7 +44,18 @@ pub fn run(args: &GateArgs, terminal: &Terminal) -> Result<ExitCode> {
     let rows = refuse_trained(rows, &[&subject], &args.trained_on, &args.reading, terminal)?;
     let judged = Judged::new(&subject, &rows, terminal)?;
     let old = old.map(|old| old.judge(&rows, terminal)).transpose()?;
-    let report = gates.check(&GateData { measured: judged.measured(), old_verdicts: old.as_deref() });
+    let mut report = gates.check(&GateData { measured: judged.measured(), old_verdicts: old.as_deref() });
+    // Stored verdicts say nothing of a text that is changed.
+    if gates.robustness.is_some() && !matches!(subject, Subject::Results { .. }) {
+        let config = RobustnessConfig::default();
+        terminal.begin("robustness", Transform::ALL.len() as u64);
+        let found = robustness(judged.measured(), config, |rows| {
+            terminal.advance(1);
+            subject.judge(rows, &Silent)
+        });
+        terminal.end();
+        gates.add_robustness(&mut report, found?);
+    }
     let json = serde_json::to_string_pretty(&report)?;
     if let Some(path) = &args.output {
         write_file(path, json.as_bytes(), args.force)?;
@@ -75,5 +91,31 @@ pub fn readable(report: &GateReport) -> String {
     for check in report.checks.iter().filter(|c| c.outcome != Outcome::Passed) {
         out.push_str(&format!("\n{}: {}", check.name, check.words));
     }
+    for line in visibility_lines(&report.visibility) {
+        out.push_str(&format!("\n{line}"));
+    }
+    if let Some(found) = &report.robustness {
+        out.push_str(&format!("\n\n{}", robustness_table(found)));
+    }
     format!("{out}\ngate {word}")
+}
+
+fn robustness_table(found: &Robustness) -> String {
+    let share = |c: Count| format!("{} of {} ({} %)", thousands(c.hits), thousands(c.n), percent(c.rate().unwrap_or(0.0)));
+    let rows = found.flips.iter().map(|f| vec![f.transform.to_string(), share(f.freed), share(f.alarmed)]);
+    let mut out = table(&["transformation", "caught attacks freed", "benign alarmed"], rows).to_string();
+    let s = found.shortcuts;
+    let auc = |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{v:.3}"));
+    let rows = [
+        ("the guard", s.guard),
+        ("length alone", s.length),
+        ("known attack words alone", s.keywords),
+        ("the guard at equal length", s.guard_at_equal_length),
+        ("the guard on random labels", s.guard_on_random_labels),
+    ];
+    out.push_str(&format!(
+        "\n\n{}",
+        table(&["area under the ROC curve of", "AUC"], rows.map(|(n, v)| vec![n.to_string(), auc(v)]))
+    ));
+    out
 }

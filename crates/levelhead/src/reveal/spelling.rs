@@ -34,7 +34,7 @@ const FREQUENT: [&str; 16] = [
 impl Telling {
     fn count(text: &str) -> Telling {
         let mut telling = Telling { plain: 0, backwards: 0, moved: [0; 26] };
-        for word in text.as_bytes().split(|b| !b.is_ascii_lowercase()).filter(|w| (3..=6).contains(&w.len())) {
+        for word in text.as_bytes().split(|b| !b.is_ascii_lowercase()).filter(|w| (3..=8).contains(&w.len())) {
             for frequent in FREQUENT.iter().map(|f| f.as_bytes()).filter(|f| f.len() == word.len()) {
                 let shift = (word[0] + 26 - frequent[0]) % 26;
                 if word.iter().zip(frequent).all(|(a, b)| (a + 26 - b) % 26 == shift) {
