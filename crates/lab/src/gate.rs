@@ -271,7 +271,7 @@ mod tests {
         };
         let outcomes = |set: &Set, bound, confidence| -> Vec<Outcome> {
             let check = |(slice, metric)| Check { name: "c".into(), slice, metric, confidence, required: true };
-            let gates = Gates { path: "g".into(), checks: metrics(bound).map(check).to_vec() };
+            let gates = Gates { path: "g".into(), checks: metrics(bound).map(check).to_vec(), robustness: None };
             set.report(&gates, true).checks.iter().map(|c| c.outcome).collect()
         };
         assert_eq!(outcomes(&set, 0.4, 0.95), [Outcome::Passed; 5]);
@@ -365,7 +365,7 @@ mod tests {
         assert_eq!((report.passed, outcomes), (true, vec![Passed, Passed, Passed, Passed, Passed, Failed, Failed]));
         assert!(!set(5).report(&gates, true).passed);
         assert!(!Set::default().report(&gates, true).passed);
-        assert!(!set(4).report(&Gates { path: "none".into(), checks: Vec::new() }, true).passed);
+        assert!(!set(4).report(&Gates { path: "none".into(), checks: Vec::new(), robustness: None }, true).passed);
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!((&json["passed"], &json["checks"][5]["outcome"]), (&serde_json::json!(true), &serde_json::json!("failed")));
     }

@@ -110,7 +110,13 @@ mod tests {
         ];
         let stretch = |check: &CheckResult| CheckResult { required: false, name: "stretch".into(), ..check.clone() };
         checks.extend([stretch(&checks[1]), stretch(&checks[4])]);
-        let text = gate_markdown(&GateReport { gates: "g.toml".into(), passed: false, checks });
+        let text = gate_markdown(&GateReport {
+            gates: "g.toml".into(),
+            passed: false,
+            checks,
+            visibility: Vec::new(),
+            robustness: None,
+        });
         let expected = "\
 **Gate failed**: 1 of 5 required checks passed (g.toml).
 

@@ -116,9 +116,7 @@ fn unmask(text: &str) -> Option<String> {
     if !text.chars().any(suspicious) {
         return None;
     }
-    if text.split(' ').filter(|chunk| is_masked(chunk)).nth(1).is_none() {
-        return None;
-    }
+    text.split(' ').filter(|chunk| is_masked(chunk)).nth(1)?;
     // In a text with masked words "0f" and "m3" are words too.
     let plain = |chunk: &str| -> String {
         let has_letters = chunk.bytes().any(|b| b.is_ascii_lowercase());
