@@ -85,32 +85,39 @@ pub fn folds(rows: &[&Row], groups: &[u32], scheme: Scheme, n_folds: u32, seed: 
     })
 }
 
+/// Rows to cross-validate, with rows that train in every fold and are judged in none.
+#[derive(Debug, Clone, Copy)]
+pub struct Folded<'a> {
+    /// The rows that are judged.
+    pub rows: &'a [&'a Row],
+    /// Rows that train beside them.
+    pub shared: &'a [&'a Row],
+    /// The group of each row, those of `shared` after those of `rows`.
+    pub groups: &'a [u32],
+    /// The fold of each row of `rows`.
+    pub folds: &'a [u32],
+    /// How they were divided.
+    pub scheme: Scheme,
+}
+
 /// What guards say of rows that they have not trained on: one verdict for each row, at the natural threshold.
-///
-/// `shared` rows train in every fold and are judged in none.
 ///
 /// # Errors
 /// As [`train`], where a fold leaves rows of one class.
-pub fn out_of_fold(
-    rows: &[&Row],
-    groups: &[u32],
-    folds: &[u32],
-    scheme: Scheme,
-    config: TrainConfig,
-    progress: &dyn Progress,
-) -> Result<Vec<Verdict>> {
+pub fn out_of_fold(folded: Folded<'_>, config: TrainConfig, progress: &dyn Progress) -> Result<Vec<Verdict>> {
+    let Folded { rows, shared, groups, folds, scheme } = folded;
     let n_folds = folds.iter().max().map_or(0, |last| last + 1);
+    let all: Vec<&Row> = rows.iter().chain(shared).copied().collect();
     let mut verdicts: Vec<Option<Verdict>> = vec![None; rows.len()];
     for fold in 0..n_folds {
         progress.say(&format!("{} split, fold {} of {n_folds}", scheme.name(), fold + 1));
         let inside: Vec<usize> = (0..rows.len()).filter(|i| folds[*i] == fold).collect();
         let held_out: HashSet<u32> = inside.iter().map(|i| groups[*i]).collect();
-        let trains = |i: &usize| folds[*i] != fold && (scheme == Scheme::Random || !held_out.contains(&groups[*i]));
-        let outside: Vec<usize> = (0..rows.len()).filter(trains).collect();
+        let trains = |i: &usize| folds.get(*i) != Some(&fold) && (scheme == Scheme::Random || !held_out.contains(&groups[*i]));
+        let outside: Vec<usize> = (0..all.len()).filter(trains).collect();
         let outside_groups: Vec<u32> = outside.iter().map(|i| groups[*i]).collect();
         let tunes = part(&outside_groups, TUNE_SHARE, config.seed, "tune");
-        let pick =
-            |want: bool| -> Vec<&Row> { outside.iter().zip(&tunes).filter(|x| *x.1 == want).map(|x| rows[*x.0]).collect() };
+        let pick = |want: bool| -> Vec<&Row> { outside.iter().zip(&tunes).filter(|x| *x.1 == want).map(|x| all[*x.0]).collect() };
         let trained = train(&pick(false), &pick(true), RulePack::empty(), config, None, progress)?;
         let tested: Vec<&Row> = inside.iter().map(|i| rows[*i]).collect();
         for (i, verdict) in inside.iter().zip(judge_rows(&trained.guard, &tested, progress)) {

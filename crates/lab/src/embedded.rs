@@ -1,34 +1,44 @@
-//! The files of `data/starter`, as part of the program. They must never hold a prompt of another project.
+//! The files of `data/starter` and `data/attacks`, as part of the program. They must never hold a prompt of another project.
 
-macro_rules! frame_file {
-    ($stem:literal) => {
-        ($stem, include_str!(concat!("../../../data/starter/", $stem, ".toml")))
+macro_rules! file {
+    ($folder:literal, $stem:literal) => {
+        ($stem, include_str!(concat!("../../../data/", $folder, "/", $stem, ".toml")))
     };
 }
 
 /// The frame files: name without `.toml`, and content.
 pub(crate) const FILES: [(&str, &str); 21] = [
-    frame_file!("attack_context_manipulation"),
-    frame_file!("attack_data_exfil_pattern"),
-    frame_file!("attack_encoded_injection"),
-    frame_file!("attack_harmful_request"),
-    frame_file!("attack_indirect_injection"),
-    frame_file!("attack_instruction_override"),
-    frame_file!("attack_obfuscated_command"),
-    frame_file!("attack_other_attack"),
-    frame_file!("attack_privilege_escalation"),
-    frame_file!("attack_role_persona"),
-    frame_file!("attack_semantic_jailbreak"),
-    frame_file!("attack_system_prompt_extraction"),
-    frame_file!("benign_conversational"),
-    frame_file!("benign_creative"),
-    frame_file!("benign_daily_tasks"),
-    frame_file!("benign_edge_cases"),
-    frame_file!("benign_education"),
-    frame_file!("benign_general_knowledge"),
-    frame_file!("benign_professional"),
-    frame_file!("benign_programming"),
-    frame_file!("benign_technical_docs"),
+    file!("starter", "attack_context_manipulation"),
+    file!("starter", "attack_data_exfil_pattern"),
+    file!("starter", "attack_encoded_injection"),
+    file!("starter", "attack_harmful_request"),
+    file!("starter", "attack_indirect_injection"),
+    file!("starter", "attack_instruction_override"),
+    file!("starter", "attack_obfuscated_command"),
+    file!("starter", "attack_other_attack"),
+    file!("starter", "attack_privilege_escalation"),
+    file!("starter", "attack_role_persona"),
+    file!("starter", "attack_semantic_jailbreak"),
+    file!("starter", "attack_system_prompt_extraction"),
+    file!("starter", "benign_conversational"),
+    file!("starter", "benign_creative"),
+    file!("starter", "benign_daily_tasks"),
+    file!("starter", "benign_edge_cases"),
+    file!("starter", "benign_education"),
+    file!("starter", "benign_general_knowledge"),
+    file!("starter", "benign_professional"),
+    file!("starter", "benign_programming"),
+    file!("starter", "benign_technical_docs"),
+];
+
+/// The files of the attack corpus: name without `.toml`, and content.
+pub(crate) const ATTACKS: [(&str, &str); 6] = [
+    file!("attacks", "en_carriers_a"),
+    file!("attacks", "en_carriers_b"),
+    file!("attacks", "en_exfiltrate"),
+    file!("attacks", "en_leak_prompt"),
+    file!("attacks", "en_mislead"),
+    file!("attacks", "en_tool_action"),
 ];
 
 /// The twins file's name without `.toml`.
@@ -75,14 +85,18 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_the_folder_is_embedded() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/starter");
-        let there: BTreeSet<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.ends_with(".toml"))
-            .collect();
-        let embedded = FILES.iter().map(|(stem, _)| *stem).chain([TWINS_STEM]);
-        assert_eq!(there, embedded.map(|stem| format!("{stem}.toml")).collect());
+    fn every_file_of_the_folders_is_embedded() {
+        let starter = FILES.iter().map(|(stem, _)| *stem).chain([TWINS_STEM]).collect();
+        let attacks = ATTACKS.iter().map(|(stem, _)| *stem).collect();
+        let folders: [(&str, BTreeSet<&str>); 2] = [("starter", starter), ("attacks", attacks)];
+        for (folder, embedded) in folders {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data").join(folder);
+            let there: BTreeSet<String> = std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .filter(|name| name.ends_with(".toml"))
+                .collect();
+            assert_eq!(there, embedded.iter().map(|stem| format!("{stem}.toml")).collect());
+        }
     }
 }

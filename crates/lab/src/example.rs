@@ -1,7 +1,8 @@
-//! Rows as the trainer sees them: sorted feature indices, a target and a weight.
+//! Rows as the trainer sees them: the features of each text by slot, a target and a weight.
 
-use levelhead::features::{Extractor, FeatureSpec, Features};
+use levelhead::features::{Extractor, Feature, FeatureSpec};
 use levelhead::passage::Prompt;
+use levelhead::spans::{CHAR_LENGTH, SizeBiases, Slot, Span, Spans};
 use rayon::prelude::*;
 
 use crate::progress::Progress;
@@ -9,44 +10,156 @@ use crate::row::Row;
 
 /// A row as the trainer sees it.
 pub(crate) struct Example {
-    /// The whole text first, then its windows and what it hides.
-    pub passages: Box<[Instance]>,
+    /// The prompt's own text first, then what it hides.
+    pub texts: Box<[Reading]>,
     /// 1 for an attack, 0 otherwise.
     pub target: f32,
     /// How much the row counts.
     pub weight: f32,
 }
 
-/// The features of a passage.
-pub(crate) struct Instance {
-    /// Sorted, so that a range of buckets is a range of entries.
-    pub indices: Box<[u32]>,
-    /// How many of them belong to character n-grams.
-    pub n_chars: usize,
-    /// Value of each character feature and of each word feature.
-    pub values: (f32, f32),
+/// The features of a text, slot by slot.
+#[derive(Default)]
+pub(crate) struct Reading {
+    /// Bucket, and [`NEW`].
+    features: Box<[u32]>,
+    /// Where the features of each slot end.
+    ends: Box<[u32]>,
 }
 
-impl Instance {
-    /// The logit under the given weights.
-    pub fn logit(&self, bias: f32, weight: impl Fn(u32) -> f32) -> f32 {
-        let (chars, words) = self.indices.split_at(self.n_chars);
-        let sum = |indices: &[u32]| indices.iter().map(|bucket| weight(*bucket)).sum::<f32>();
-        bias + self.values.0 * sum(chars) + self.values.1 * sum(words)
+/// Set in a feature that no earlier slot of its chapter has. Buckets have 25 bits.
+const NEW: u32 = 1 << 31;
+
+/// A passage that was chosen, under some weights.
+pub(crate) struct Chosen {
+    /// Which text it is part of.
+    pub text: usize,
+    /// Where.
+    pub span: Span,
+    /// Its logit.
+    pub logit: f32,
+}
+
+/// Buffers, reused from row to row.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    slots: Vec<Slot>,
+    spans: Spans,
+}
+
+impl Reading {
+    fn new(features: &[Feature], n_segments: usize) -> Reading {
+        if features.is_empty() {
+            return Reading::default();
+        }
+        // Features come by family and place, so those of a slot need not stand together: counting sort.
+        let mut ends = vec![0u32; 2 * n_segments - 1];
+        features.iter().for_each(|f| ends[f.slot as usize] += 1);
+        let mut places = Vec::with_capacity(ends.len());
+        let mut n = 0;
+        for end in &mut ends {
+            places.push(n);
+            n += *end;
+            *end = n;
+        }
+        let mut sorted = vec![0u32; features.len()];
+        for feature in features {
+            let place = &mut places[feature.slot as usize];
+            sorted[*place as usize] = feature.bucket | if feature.is_new { NEW } else { 0 };
+            *place += 1;
+        }
+        Reading { features: sorted.into(), ends: ends.into() }
+    }
+
+    fn slot(&self, slot: usize) -> &[u32] {
+        let start = if slot == 0 { 0 } else { self.ends[slot - 1] };
+        &self.features[start as usize..self.ends[slot] as usize]
+    }
+
+    /// The buckets of a passage.
+    pub fn buckets(&self, span: Span) -> impl Iterator<Item = u32> {
+        let features = (span.first..=span.last).flat_map(|slot| self.slot(slot));
+        features.filter(move |f| span.is_single() || **f & NEW != 0).map(|f| f & !NEW)
+    }
+
+    /// The distinct buckets of the text.
+    pub fn distinct(&self) -> impl Iterator<Item = u32> {
+        self.features.iter().filter(|f| **f & NEW != 0).map(|f| f & !NEW)
+    }
+
+    fn sum(&self, spec: FeatureSpec, slots: &mut Vec<Slot>, weight: impl Fn(u32) -> f32) {
+        slots.clear();
+        slots.extend((0..self.ends.len()).map(|slot| {
+            let mut sums = Slot::default();
+            for feature in self.slot(slot) {
+                let bucket = feature & !NEW;
+                sums.add(spec.is_char(bucket), feature & NEW != 0, weight(bucket));
+            }
+            sums
+        }));
     }
 }
 
 impl Example {
-    /// The strongest passage and its logit; of equals the first.
-    pub fn strongest(&self, bias: f32, weight: impl Fn(u32) -> f32) -> (usize, f32) {
-        let mut top = (0, f32::NEG_INFINITY);
-        for (i, passage) in self.passages.iter().enumerate() {
-            let logit = passage.logit(bias, &weight);
-            if logit > top.1 {
-                top = (i, logit);
+    /// The strongest passage; of equals the first. Nothing where nothing can be seen in the row.
+    pub fn strongest(
+        &self,
+        spec: FeatureSpec,
+        scratch: &mut Scratch,
+        biases: &SizeBiases,
+        weight: impl Fn(u32) -> f32,
+    ) -> Option<Chosen> {
+        let mut top: Option<Chosen> = None;
+        for (text, reading) in self.texts.iter().enumerate() {
+            reading.sum(spec, &mut scratch.slots, &weight);
+            if let Some((span, logit)) = scratch.spans.strongest(&scratch.slots, spec.parts, biases)
+                && top.as_ref().is_none_or(|t| logit > t.logit)
+            {
+                top = Some(Chosen { text, span, logit });
             }
         }
         top
+    }
+
+    /// The prompt as a whole.
+    pub fn whole(
+        &self,
+        spec: FeatureSpec,
+        scratch: &mut Scratch,
+        biases: &SizeBiases,
+        weight: impl Fn(u32) -> f32,
+    ) -> Option<Chosen> {
+        self.texts[0].sum(spec, &mut scratch.slots, &weight);
+        let (span, logit) = scratch.spans.strongest(&scratch.slots, false, biases)?;
+        Some(Chosen { text: 0, span, logit })
+    }
+
+    /// The buckets of a passage in `n_ranges` equal ranges one after another, where each range ends, and the value of
+    /// character and of word features.
+    pub fn gather(&self, chosen: &Chosen, spec: FeatureSpec, n_ranges: usize) -> (Vec<u32>, Vec<u32>, [f32; 2]) {
+        let reading = &self.texts[chosen.text];
+        let size = spec.n_buckets() / n_ranges;
+        let mut ends = vec![0u32; n_ranges];
+        let mut n = [0f32; 2];
+        for bucket in reading.buckets(chosen.span) {
+            ends[bucket as usize / size] += 1;
+            n[usize::from(!spec.is_char(bucket))] += 1.0;
+        }
+        let mut places = Vec::with_capacity(n_ranges);
+        let mut total = 0;
+        for end in &mut ends {
+            places.push(total);
+            total += *end;
+            *end = total;
+        }
+        let mut buckets = vec![0u32; total as usize];
+        for bucket in reading.buckets(chosen.span) {
+            let place = &mut places[bucket as usize / size];
+            buckets[*place as usize] = bucket;
+            *place += 1;
+        }
+        let value = |n: f32| if n > 0.0 { 1.0 / n.sqrt() } else { 0.0 };
+        (buckets, ends, [CHAR_LENGTH * value(n[0]), value(n[1])])
     }
 }
 
@@ -61,13 +174,18 @@ pub(crate) fn featurize(
         .flat_map_iter(|chunk| {
             let mut extractor = Extractor::default();
             let mut prompt = Prompt::default();
+            let mut features = Vec::new();
             let examples: Vec<Example> = chunk
                 .iter()
                 .map(|row| {
                     prompt.read(&row.text);
-                    let mut passages = Vec::new();
-                    prompt.passages(spec.window, |passage| passages.push(instance(spec.extract(passage, &mut extractor))));
-                    Example { passages: passages.into(), target: f32::from(u8::from(row.is_attack())), weight: weight(row) }
+                    let texts = prompt.texts().map(|text| {
+                        features.clear();
+                        let n_segments = spec.extract(text, &mut extractor, |feature| features.push(feature));
+                        Reading::new(&features, n_segments)
+                    });
+                    let texts = texts.collect();
+                    Example { texts, target: f32::from(u8::from(row.is_attack())), weight: weight(row) }
                 })
                 .collect();
             progress.advance(chunk.len() as u64);
@@ -76,9 +194,37 @@ pub(crate) fn featurize(
         .collect()
 }
 
-fn instance(features: &Features) -> Instance {
-    let mut indices: Box<[u32]> = features.indices.as_slice().into();
-    // Word buckets follow all character buckets, so sorting keeps the families apart.
-    indices.sort_unstable();
-    Instance { indices, n_chars: features.n_chars, values: features.values() }
+#[cfg(test)]
+mod tests {
+    use levelhead::model::{LinearModel, Reader};
+    use levelhead::normalize;
+
+    use super::*;
+    use crate::progress::Silent;
+    use crate::row::Label;
+
+    #[test]
+    fn the_trainer_sees_the_passages_and_logits_that_the_judge_sees() {
+        let spec = FeatureSpec { char_bits: 10, word_bits: 10, ..FeatureSpec::default() };
+        let weights: Vec<f32> = (0..spec.n_buckets()).map(|i| ((i * 7919) % 255) as f32 - 127.0).collect();
+        let biases = [0.0, -30.0, -20.0, -10.0, -5.0, 0.0, 0.0];
+        let model = LinearModel::quantize(spec, biases, &weights);
+        let sentence = |i: usize| format!("sentence number {i} of the text says {}. ", i * i % 17);
+        let texts = ["".to_string(), "one".into(), (0..5).map(sentence).collect(), (0..90).map(sentence).collect()];
+        for text in texts {
+            let row = Row::new(text.clone(), Label::Attack);
+            let example = featurize(&[&row], spec, |_| 1.0, &Silent).remove(0);
+            let chosen = example.strongest(spec, &mut Scratch::default(), &biases, |b| model.weight(b));
+            let judged = model.strongest((&normalize(&text)).into(), &mut Reader::default());
+            assert_eq!(chosen.is_some(), judged.is_some(), "{text:?}");
+            let (Some(chosen), Some((span, logit))) = (chosen, judged) else { continue };
+            assert_eq!(chosen.span, span, "{text:?}");
+            assert!((chosen.logit - logit.0).abs() < 1e-3);
+            // The buckets that are updated are those that made the logit.
+            let (buckets, ends, values) = example.gather(&chosen, spec, 16);
+            assert_eq!(ends[15] as usize, buckets.len());
+            let sum: f32 = buckets.iter().map(|b| values[usize::from(!spec.is_char(*b))] * model.weight(*b)).sum();
+            assert!((biases[span.size] + sum - logit.0).abs() < 1e-2, "{sum} {logit:?}");
+        }
+    }
 }

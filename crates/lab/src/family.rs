@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use levelhead::features::FeatureSpec;
 use levelhead::model::{FamilyModel, quantize};
 
 use crate::example::Example;
@@ -17,7 +18,7 @@ const FEWEST: usize = 20;
 const N_EPOCHS: usize = 3;
 
 /// Fits the heads. `examples` are the features of `rows`.
-pub(crate) fn fit_family(rows: &[&Row], examples: &[Example], seed: u64) -> FamilyModel {
+pub(crate) fn fit_family(rows: &[&Row], examples: &[Example], spec: FeatureSpec, seed: u64) -> FamilyModel {
     let mut by_family: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     for row in rows.iter().filter(|r| r.is_attack()) {
         *by_family.entry(&row.family).or_default().entry(&row.severity).or_default() += 1;
@@ -42,11 +43,10 @@ pub(crate) fn fit_family(rows: &[&Row], examples: &[Example], seed: u64) -> Fami
     for _ in 0..N_EPOCHS {
         random.shuffle(&mut targets);
         for &(i, target) in &targets {
-            let example = &examples[i].passages[0];
-            let words = &example.indices[example.n_chars..];
+            let words: Vec<u32> = examples[i].texts[0].distinct().filter(|bucket| !spec.is_char(*bucket)).collect();
             let value = 1.0 / (words.len().max(1) as f32).sqrt();
             let mut scores = biases.clone();
-            for bucket in words {
+            for bucket in &words {
                 let at = (*bucket as usize & mask) * n;
                 scores.iter_mut().zip(&weights[at..at + n]).for_each(|(s, w)| *s += value * w);
             }
@@ -57,7 +57,7 @@ pub(crate) fn fit_family(rows: &[&Row], examples: &[Example], seed: u64) -> Fami
                 *score = *score / total - f32::from(u8::from(k == target));
                 biases[k] -= 0.01 * *score;
             }
-            for bucket in words {
+            for bucket in &words {
                 let at = (*bucket as usize & mask) * n;
                 for (k, error) in scores.iter().enumerate() {
                     let gradient = error * value;

@@ -19,11 +19,8 @@ use crate::transform::Transform;
 /// The columns of [`Row::extra`].
 pub const EXTRA: [&str; 5] = ["group", "carrier", "goal", "manner", "lang"];
 
-/// The category of the harmless twins.
-pub const TWIN_CATEGORY: &str = "twin";
-
 /// The goals, and the attack family and severity of each.
-const GOALS: [(&str, &str, &str); 10] = [
+const GOALS: [(&str, &str, &str); 11] = [
     ("leak_prompt", "system_prompt_extraction", "high"),
     ("leak_secret", "data_exfil_pattern", "critical"),
     ("exfiltrate", "data_exfil_pattern", "critical"),
@@ -34,6 +31,27 @@ const GOALS: [(&str, &str, &str); 10] = [
     ("refuse", "other_attack", "medium"),
     ("memory", "context_manipulation", "medium"),
     ("override", "instruction_override", "high"),
+    ("hijack", "indirect_injection", "medium"),
+];
+
+/// The benign category of a text in each carrier; those of other carriers and forms are edge cases.
+const CATEGORIES: [(&str, &str); 16] = [
+    ("direct", "conversational"),
+    ("email", "professional"),
+    ("calendar", "professional"),
+    ("resume", "professional"),
+    ("chat", "daily_tasks"),
+    ("review", "daily_tasks"),
+    ("subtitles", "creative"),
+    ("webpage", "general_knowledge"),
+    ("passage", "general_knowledge"),
+    ("document", "education"),
+    ("code", "programming"),
+    ("commit", "programming"),
+    ("issue", "programming"),
+    ("log", "technical_docs"),
+    ("html", "technical_docs"),
+    ("table", "technical_docs"),
 ];
 
 /// In these carriers a payload is a string of JSON.
@@ -88,6 +106,7 @@ struct PairSource {
 #[serde(deny_unknown_fields)]
 struct TextSource {
     carrier: Option<String>,
+    category: Option<String>,
     text: String,
 }
 
@@ -176,16 +195,19 @@ fn read(stem: &str, source: &str, pairs: &mut Vec<Pair>, carriers: &mut Vec<Carr
         let frame = Frame::parse(text.text.trim().to_string(), &slots, &mut used)
             .map_err(|reason| fault(format!("benign {}: {reason}", i + 1)))?;
         let group: Arc<str> = format!("attacks/{stem}/benign/{}", i + 1).into();
-        for text in frame.fill(N_BENIGN) {
+        for filled in frame.fill(N_BENIGN) {
             let extra = [Arc::clone(&group), "direct".into(), "".into(), "".into(), Arc::clone(&language)];
             let row = Row {
-                category: "general_knowledge".into(),
+                category: text.category.as_deref().unwrap_or("general_knowledge").into(),
                 source: "attacks/benign".into(),
                 extra: extra.into(),
-                ..Row::new(text, Label::Benign)
+                ..Row::new(filled, Label::Benign)
             };
             out.keep_benign(row);
         }
+    }
+    if let Some(slot) = slots.keys().find(|s| !used.contains(*s)) {
+        return Err(fault(format!("slot {slot}: nothing uses it: remove it, or correct the name where it should be")));
     }
     Ok(())
 }
@@ -256,7 +278,7 @@ impl Builder {
             ..Row::new(attack, Label::Attack)
         };
         let twin = Row {
-            category: TWIN_CATEGORY.into(),
+            category: CATEGORIES.iter().find(|c| c.0 == carrier).map_or("edge_cases", |c| c.1).into(),
             source: "attacks/twins".into(),
             extra: extra.into(),
             ..Row::new(twin, Label::Benign)

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use levelhead::normalize::{Normalized, normalize_into};
 
-use crate::embedded::{FILES, TWINS, TWINS_STEM};
+use crate::embedded::{ATTACKS, FILES, TWINS, TWINS_STEM};
 use crate::error::{Error, Result};
 use crate::frame::FrameFile;
 use crate::row::{HARD_NEGATIVE, Label, Row};
+use crate::scenario::scenarios;
 use crate::twin::{Split, Twin, parse_twins};
 
 /// The columns of [`Row::extra`]: the frame or twin that a row comes from, so that a split can keep its fillings together.
@@ -47,7 +48,7 @@ pub struct Starter {
 
 /// Expands the starter corpus; each call gives the same rows.
 pub fn starter() -> Starter {
-    build(&FILES, TWINS).expect("the embedded files are parsed by a test")
+    build(&FILES, TWINS, &ATTACKS).expect("the embedded files are parsed by a test")
 }
 
 /// The rows of the starter corpus that may train.
@@ -72,8 +73,8 @@ const TRIGGERS: &str = "\
     password persona policy previous pretend private prompt repeat restrict reveal role root rule secret system token \
     translat unlock uncensored";
 
-/// Builds the corpus from frame files, given as stem and content, and a twins file.
-fn build(files: &[(&str, &str)], twins: &str) -> Result<Starter> {
+/// Builds the corpus from frame files and attack files, given as stem and content, and a twins file.
+fn build(files: &[(&str, &str)], twins: &str, attacks: &[(&str, &str)]) -> Result<Starter> {
     let known = HashMap::with_capacity(1 << 15);
     let mut builder = Builder { starter: Starter::default(), known, normalized: Normalized::default() };
     let mut n_twins = [0, 0];
@@ -86,6 +87,10 @@ fn build(files: &[(&str, &str)], twins: &str) -> Result<Starter> {
         let file = FrameFile::parse(stem, source)?;
         builder.add_frames(stem, &file, Split::Train)?;
         builder.add_frames(stem, &file, Split::Test)?;
+    }
+    let made = scenarios(attacks)?;
+    for (rows, trains_first) in [(made.attacks, true), (made.twins, false), (made.benign, false)] {
+        builder.add_scenarios(rows, trains_first)?;
     }
     Ok(builder.starter)
 }
@@ -143,6 +148,18 @@ impl Builder {
                 (Label::Benign, Split::Train) => &mut self.starter.benign,
             };
             part.append(&mut rows);
+        }
+        Ok(())
+    }
+
+    /// Adds rows of the attack corpus: attacks train the first guard, harmless texts are traffic to mine.
+    fn add_scenarios(&mut self, rows: Vec<Row>, trains_first: bool) -> Result<()> {
+        for mut row in rows {
+            row.extra = row.extra[..EXTRA.len()].into();
+            if self.is_new(&row)? {
+                let part = if trains_first { &mut self.starter.train } else { &mut self.starter.benign };
+                part.push(row);
+            }
         }
         Ok(())
     }
@@ -257,9 +274,18 @@ mod tests {
     #[test]
     fn a_row_says_what_it_is_and_where_it_comes_from() {
         let starter = starter();
-        for (rows, _) in starter.parts() {
+        for (rows, test) in starter.parts() {
             for row in rows {
                 let (stem, rest) = row.extra[0].split_once('/').unwrap();
+                if stem == "attacks" {
+                    assert!(!test && row.source.starts_with("attacks/"), "{}", row.extra[0]);
+                    assert!(if row.is_attack() {
+                        FAMILIES.contains(&&*row.family)
+                    } else {
+                        CATEGORIES.contains(&&*row.category)
+                    });
+                    continue;
+                }
                 assert!(rest.starts_with("train/") || rest.starts_with("test/"), "{}", row.extra[0]);
                 assert_eq!(&*row.source, format!("starter/{stem}"));
                 assert_eq!((row.confidence, row.extra.len()), (1.0, EXTRA.len()));
@@ -306,7 +332,9 @@ mod tests {
         let starter = starter();
         for row in starter.parts().iter().flat_map(|(rows, _)| *rows) {
             let mut inside = row.text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
-            assert!(!inside.any(|text| text.contains('|') || slots.contains(text)), "{}: {}", row.extra[0], row.text);
+            // JSON and template tokens of an attack hold braces and bars of their own.
+            let is_choice = |text: &str| text.contains('|') && !text.contains(['"', '\n', '<']) || slots.contains(text);
+            assert!(!inside.any(is_choice), "{}: {}", row.extra[0], row.text);
         }
     }
 
@@ -323,7 +351,7 @@ mod tests {
             (good, frames("z"), "hard_negatives/train/1 and attack_other_attack/train/2 have the same text, \"b\", with"),
         ];
         for (twins, frames, expected) in rows {
-            let error = build(&[("attack_other_attack", &frames)], &twins).unwrap_err().to_string();
+            let error = build(&[("attack_other_attack", &frames)], &twins, &[]).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }
@@ -333,7 +361,7 @@ mod tests {
         let twins =
             "[[twin]]\nsplit = 'test'\nfamily = 'role_persona'\nattack = 'Be Max'\nbenign = 'Who is Max?'\nwhy = 'a question'";
         let frames = "family = 'role_persona'\n[frames]\ntrain = ['be {max|tom|ann}', 'be tom']\ntest = ['be {ann|joe}']";
-        let starter = build(&[("attack_role_persona", frames)], twins).unwrap();
+        let starter = build(&[("attack_role_persona", frames)], twins, &[]).unwrap();
         let texts = |rows: &[Row]| rows.iter().map(|r| r.text.clone()).collect::<BTreeSet<String>>();
         assert_eq!(texts(&starter.train), ["be ann", "be tom"].map(String::from).into());
         assert_eq!(texts(&starter.gate_attacks), ["Be Max", "be joe"].map(String::from).into());

@@ -22,6 +22,7 @@ use crate::guard::{Guard, Scratch};
 use crate::model::{BLOCK, FamilyModel, LinearModel};
 use crate::provenance::Provenance;
 use crate::rules::{Rule, RulePack};
+use crate::spans::SizeBiases;
 
 const MAGIC: &[u8; 8] = b"LVLHEAD\0";
 const VERSION: u32 = 1;
@@ -43,7 +44,7 @@ const TOLERANCE: f32 = 1e-3;
 #[derive(Serialize, Deserialize)]
 struct Header {
     features: FeatureSpec,
-    bias: f32,
+    biases: SizeBiases,
     rules: Vec<Rule>,
     calibration: Calibration,
     threshold: Probability,
@@ -86,7 +87,7 @@ fn encode(guard: &Guard) -> Vec<u8> {
     let mut scratch = Scratch::default();
     let header = Header {
         features: model.spec,
-        bias: model.bias,
+        biases: model.biases,
         rules: guard.rules.rules().to_vec(),
         calibration: guard.calibration,
         threshold: guard.threshold,
@@ -146,7 +147,7 @@ fn decode(bytes: &[u8]) -> Result<Guard, Error> {
     }
     let model = LinearModel {
         spec,
-        bias: header.bias,
+        biases: header.biases,
         weights: reader.take(spec.n_buckets() as u64)?.iter().map(|b| *b as i8).collect(),
         scales: reader
             .take(4 * spec.n_buckets().div_ceil(BLOCK) as u64)?
@@ -218,7 +219,7 @@ mod tests {
         let weights: Vec<f32> = (0..spec.n_buckets()).map(|i| (i % 17) as f32 - 8.0).collect();
         Guard {
             rules: RulePack::from_toml("[[rule]]\nid='r'\nfamily='x'\nseverity='low'\nconfidence=0.5\npattern='zzz'").unwrap(),
-            model: LinearModel::quantize(spec, -1.5, &weights),
+            model: LinearModel::quantize(spec, [-1.5; 7], &weights),
             family: FamilyModel::default(),
             calibration: Calibration::IDENTITY,
             threshold: Probability(0.5),

@@ -1,12 +1,13 @@
 //! A guard: the whole path from a prompt to a verdict, with the settings of every stage.
 
 use crate::calibration::{Calibration, Logit, Probability};
-use crate::features::{Extractor, Features, words};
+use crate::features::{Extractor, words};
 use crate::fingerprint::Fingerprints;
-use crate::model::{FamilyModel, LinearModel};
-use crate::passage::{Passage, Prompt};
+use crate::model::{FamilyModel, LinearModel, Reader};
+use crate::passage::{Prompt, Text, segments};
 use crate::provenance::Provenance;
 use crate::rules::RulePack;
+use crate::spans::{CHAR_LENGTH, Span, Sum};
 use crate::verdict::{BENIGN, Layer, Reason, Severity, Threat, Verdict};
 
 /// Rules, a classifier, its calibration and a threshold.
@@ -38,8 +39,7 @@ pub struct Guard {
 #[derive(Debug, Default)]
 pub struct Scratch {
     prompt: Prompt,
-    extractor: Extractor,
-    strongest: Features,
+    reader: Reader,
 }
 
 impl Guard {
@@ -50,13 +50,14 @@ impl Guard {
 
     /// Judges a prompt with buffers that are kept between prompts.
     pub fn judge_with(&self, prompt: &str, scratch: &mut Scratch) -> Verdict {
-        let Scratch { prompt: read, extractor, strongest } = scratch;
+        let Scratch { prompt: read, reader } = scratch;
         read.read(prompt);
-        let logit = self.strongest(read, extractor, strongest);
-        let probability = self.probability(logit, strongest);
+        let strongest = self.strongest(read, reader);
+        // A text in which nothing can be seen is benign, whatever the bias has come to be.
+        let probability = strongest.map_or(Probability(0.0), |(_, _, logit)| self.calibration.probability(logit));
         let mut threats: Vec<Threat> = Vec::new();
         let mut family: Option<String> = None;
-        for rule in read.texts().flat_map(|text| self.rules.matches(text)) {
+        for rule in read.plain_texts().flat_map(|text| self.rules.matches(text)) {
             if threats.iter().any(|t| t.rule_id == rule.id) {
                 continue;
             }
@@ -68,8 +69,10 @@ impl Guard {
                 layer: Layer::L1,
             });
         }
-        if probability >= self.threshold {
-            let (name, severity) = self.name_family(strongest);
+        if let Some((text, span, _)) = strongest
+            && probability >= self.threshold
+        {
+            let (name, severity) = self.name_family(passage(text, span));
             threats.push(Threat { rule_id: format!("l2.{name}"), severity, confidence: probability.0, layer: Layer::L2 });
             family.get_or_insert(name);
         }
@@ -86,29 +89,28 @@ impl Guard {
 
     /// The classifier's logit of a prompt, before calibration and without the rules.
     pub fn logit(&self, prompt: &str, scratch: &mut Scratch) -> Logit {
-        let Scratch { prompt: read, extractor, strongest } = scratch;
+        let Scratch { prompt: read, reader } = scratch;
         read.read(prompt);
-        self.strongest(read, extractor, strongest)
+        self.strongest(read, reader).map_or(Logit(self.model.biases[0]), |(_, _, logit)| logit)
     }
 
     /// Whether a rule matches a prompt, or a text that it hides.
     pub fn breaks_a_rule(&self, prompt: &str) -> bool {
         let mut read = Prompt::default();
         read.read(prompt);
-        read.texts().any(|text| self.rules.matches(text).next().is_some())
+        read.plain_texts().any(|text| self.rules.matches(text).next().is_some())
     }
 
-    /// The logit of the strongest passage of a prompt, whose features are left in `best`.
-    fn strongest(&self, prompt: &Prompt, extractor: &mut Extractor, best: &mut Features) -> Logit {
-        let mut top = Logit(f32::NEG_INFINITY);
-        prompt.passages(self.model.spec.window, |passage| {
-            let features = self.model.spec.extract(passage, extractor);
-            let logit = self.model.logit(features);
-            if logit > top {
-                top = logit;
-                best.clone_from(features);
+    /// The strongest passage of a prompt: its text, where it stands in it, and its logit.
+    fn strongest<'a>(&self, prompt: &'a Prompt, reader: &mut Reader) -> Option<(Text<'a>, Span, Logit)> {
+        let mut top: Option<(Text, Span, Logit)> = None;
+        for text in prompt.texts() {
+            if let Some((span, logit)) = self.model.strongest(text, reader)
+                && top.is_none_or(|t| logit > t.2)
+            {
+                top = Some((text, span, logit));
             }
-        });
+        }
         top
     }
 
@@ -116,23 +118,24 @@ impl Guard {
     ///
     /// An n-gram's contribution is divided evenly among the words that it touches.
     pub fn explain(&self, prompt: &str) -> Vec<Reason> {
-        let mut extractor = Extractor::default();
-        let text = crate::normalize(prompt);
+        let normalized = crate::normalize(prompt);
+        let text = Text::from(&normalized);
         let spec = self.model.spec;
-        let (char_value, word_value) = spec.extract(Passage::from(&text), &mut extractor).values();
-        let ranges = words(&text);
+        let mut distinct: Vec<(u32, u32, u32)> = Vec::new();
+        spec.visit(text, &mut Extractor::default(), |gram| distinct.push((gram.bucket, gram.range.start, gram.range.end)));
+        distinct.sort_unstable();
+        distinct.dedup_by_key(|gram| gram.0);
+        let mut sums = [Sum::default(); 2];
+        distinct.iter().for_each(|gram| sums[usize::from(!spec.is_char(gram.0))].add(0.0));
+        let values = [CHAR_LENGTH * sums[0].value(), sums[1].value()];
+        let ranges = words(text);
         let mut weights = vec![0f32; ranges.len()];
-        let mut counted = std::collections::HashSet::new();
-        let n_char_buckets = 1u32 << spec.char_bits;
-        spec.visit(Passage::from(&text), &mut extractor, |bucket, range| {
-            let first = ranges.partition_point(|r| r.end <= range.start);
-            let touched = first..ranges.partition_point(|r| r.start < range.end).max(first);
-            if counted.insert(bucket) && !touched.is_empty() {
-                let value = if bucket < n_char_buckets { char_value } else { word_value };
-                let share = value * self.model.weight(bucket) / touched.len() as f32;
-                weights[touched].iter_mut().for_each(|w| *w += share);
-            }
-        });
+        for (bucket, start, end) in distinct {
+            let first = ranges.partition_point(|r| r.end <= start as usize);
+            let touched = first..ranges.partition_point(|r| r.start < end as usize).max(first);
+            let share = values[usize::from(!spec.is_char(bucket))] * self.model.weight(bucket) / touched.len().max(1) as f32;
+            weights[touched].iter_mut().for_each(|w| *w += share);
+        }
         let text = text.as_str();
         let mut reasons: Vec<Reason> = ranges
             .into_iter()
@@ -143,15 +146,27 @@ impl Guard {
         reasons
     }
 
-    /// A text in which nothing can be seen is benign, whatever the bias has come to be.
-    fn probability(&self, logit: Logit, features: &Features) -> Probability {
-        if features.indices.is_empty() { Probability(0.0) } else { self.calibration.probability(logit) }
-    }
-
-    fn name_family(&self, features: &Features) -> (String, Severity) {
-        match self.family.rank(features) {
+    fn name_family(&self, passage: Text<'_>) -> (String, Severity) {
+        let mut buckets = Vec::new();
+        self.model.spec.visit(passage, &mut Extractor::default(), |gram| {
+            if !self.model.spec.is_char(gram.bucket) {
+                buckets.push(gram.bucket);
+            }
+        });
+        buckets.sort_unstable();
+        buckets.dedup();
+        match self.family.rank(&buckets) {
             Some(i) => (self.family.families[i].clone(), Severity::from_name(&self.family.severities[i])),
             None => ("other_attack".to_string(), Severity::High),
         }
     }
+}
+
+/// The part of a text that a span stands for.
+fn passage(text: Text<'_>, span: Span) -> Text<'_> {
+    let mut starts = Vec::new();
+    segments(text.as_str(), &mut starts);
+    let (first, last) = span.segments();
+    let end = starts.get(last + 1).map_or(text.as_str().len(), |start| *start as usize);
+    text.part(starts[first] as usize..end)
 }

@@ -1,44 +1,64 @@
-//! Stage 4, L2: a linear model over the features, with 8-bit weights, and the heads that name the family of an attack.
+//! Stage 5, L2: a linear model over the features, with 8-bit weights, and the heads that name the family of an attack.
 
 use crate::calibration::Logit;
-use crate::features::{FeatureSpec, Features};
+use crate::features::{Extractor, FeatureSpec};
+use crate::passage::Text;
+use crate::spans::{SizeBiases, Slot, Span, Spans};
 
 /// Weights that share one scale. Small blocks keep the rounding error of a weight below 1/254 of its largest neighbor.
 pub const BLOCK: usize = 64;
 
-/// A linear classifier: logit = bias + the sum of weight times value over the features.
+/// A linear classifier over the passages of a text; see [`crate::spans`] for the logit of a passage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearModel {
     /// Which features the weights belong to.
     pub spec: FeatureSpec,
-    /// Logit of a text without features.
-    pub bias: f32,
+    /// Logit of a passage without features, by its size.
+    pub biases: SizeBiases,
     /// One weight for each bucket, in units of its block's scale.
     pub weights: Vec<i8>,
     /// One scale for each block of [`BLOCK`] weights.
     pub scales: Vec<f32>,
 }
 
+/// Buffers for reading a text, reused from text to text.
+#[derive(Debug, Default)]
+pub struct Reader {
+    extractor: Extractor,
+    slots: Vec<Slot>,
+    spans: Spans,
+}
+
 impl LinearModel {
     /// Rounds weights to 8 bits. `weights` has one entry for each bucket of `spec`.
-    pub fn quantize(spec: FeatureSpec, bias: f32, weights: &[f32]) -> LinearModel {
+    pub fn quantize(spec: FeatureSpec, biases: SizeBiases, weights: &[f32]) -> LinearModel {
         assert_eq!(weights.len(), spec.n_buckets(), "one weight for each bucket");
         let (weights, scales) = quantize(weights, BLOCK);
-        LinearModel { spec, bias, weights, scales }
+        LinearModel { spec, biases, weights, scales }
     }
 
     /// The weight of a bucket.
-    #[inline]
+    #[inline(always)]
     pub fn weight(&self, bucket: u32) -> f32 {
         f32::from(self.weights[bucket as usize]) * self.scales[bucket as usize / BLOCK]
     }
 
-    /// The logit of a text.
-    pub fn logit(&self, features: &Features) -> Logit {
-        let (char_value, word_value) = features.values();
-        let (chars, words) = features.indices.split_at(features.n_chars);
-        let sum = |indices: &[u32]| indices.iter().map(|&i| self.weight(i)).sum::<f32>();
-        Logit(self.bias + char_value * sum(chars) + word_value * sum(words))
+    /// The strongest passage of a text and its logit; nothing where nothing can be seen in the text.
+    pub fn strongest(&self, text: Text<'_>, reader: &mut Reader) -> Option<(Span, Logit)> {
+        let Reader { extractor, slots, spans } = reader;
+        slots.clear();
+        let n_segments = self.spec.extract(text, extractor, |feature| {
+            let slot = feature.slot as usize;
+            if slot >= slots.len() {
+                slots.resize(slot + 1, Slot::default());
+            }
+            slots[slot].add(self.spec.is_char(feature.bucket), feature.is_new, self.weight(feature.bucket));
+        });
+        if slots.is_empty() {
+            return None;
+        }
+        slots.resize(2 * n_segments - 1, Slot::default());
+        spans.strongest(slots, self.spec.parts, &self.biases).map(|(span, logit)| (span, Logit(logit)))
     }
 }
 
@@ -65,12 +85,12 @@ impl FamilyModel {
         bucket as usize & ((1 << self.bits) - 1)
     }
 
-    /// The index of the most likely family; none where there are no heads.
-    pub fn rank(&self, features: &Features) -> Option<usize> {
+    /// The index of the most likely family of a text with these distinct word buckets; none where there are no heads.
+    pub fn rank(&self, words: &[u32]) -> Option<usize> {
         let n = self.families.len();
         let mut scores = self.biases.clone();
-        let value = features.values().1;
-        for &bucket in &features.indices[features.n_chars..] {
+        let value = 1.0 / (words.len().max(1) as f32).sqrt();
+        for &bucket in words {
             let at = self.fold(bucket) * n;
             for ((score, &weight), scale) in scores.iter_mut().zip(&self.weights[at..at + n]).zip(&self.scales) {
                 *score += value * f32::from(weight) * scale;
@@ -95,17 +115,24 @@ pub fn quantize(values: &[f32], size: usize) -> (Vec<i8>, Vec<f32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::normalize::normalize;
 
     #[test]
     fn a_logit_is_the_hand_computed_sum() {
         let spec = FeatureSpec { char_bits: 8, word_bits: 8, ..FeatureSpec::default() };
+        let text = normalize("abc abc");
         let mut weights = vec![0.0; spec.n_buckets()];
-        (weights[3], weights[7], weights[300]) = (1.0, -0.5, 2.0);
-        let model = LinearModel::quantize(spec, 0.25, &weights);
-        let features = Features { indices: vec![3, 7, 9, 11, 300], n_chars: 4 };
-        // 0.25 + (1 - 0.5) * 0.5 / sqrt(4) + 2 / sqrt(1)
-        assert!((model.logit(&features).0 - 2.375).abs() < 0.01);
-        assert_eq!(model.logit(&Features::default()).0, 0.25);
+        let mut counts = [0u32; 2];
+        spec.extract((&text).into(), &mut Extractor::default(), |f| {
+            counts[usize::from(!spec.is_char(f.bucket))] += 1;
+            weights[f.bucket as usize] = if spec.is_char(f.bucket) { 0.5 } else { 2.0 };
+        });
+        assert_eq!(counts, [6, 2]);
+        let model = LinearModel::quantize(spec, [0.25; 7], &weights);
+        let logit = |text: &str| model.strongest((&normalize(text)).into(), &mut Reader::default());
+        // 0.25 + 6 * 0.5 * 0.5 / sqrt(6) + 2 * 2 / sqrt(2)
+        assert!((logit("abc abc").unwrap().1.0 - 3.690_799).abs() < 0.02, "{:?}", logit("abc abc"));
+        assert_eq!((logit(""), logit(" \n ")), (None, None));
     }
 
     #[test]
@@ -129,10 +156,9 @@ mod tests {
             weights: vec![0; 8],
             scales: vec![1.0, 1.0],
         };
-        let features = Features { indices: vec![4 + 3], n_chars: 0 };
-        assert_eq!(family.rank(&features), Some(0));
+        assert_eq!(family.rank(&[4 + 3]), Some(0));
         family.weights[3 * 2 + 1] = 1;
-        assert_eq!(family.rank(&features), Some(1));
-        assert_eq!(FamilyModel::default().rank(&features), None);
+        assert_eq!(family.rank(&[4 + 3]), Some(1));
+        assert_eq!(FamilyModel::default().rank(&[7]), None);
     }
 }

@@ -79,9 +79,12 @@ pub struct TrainSettings {
     /// log2 of the buckets of word n-grams
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(8..=24))]
     pub word_bits: u32,
-    /// Length in bytes of a window of a long text; 0 judges whole texts only
-    #[arg(long, default_value_t = 800)]
-    pub window: usize,
+    /// How far the logit of a part must be above that of the whole text to count for more
+    #[arg(long, default_value_t = 1.0)]
+    pub part_penalty: f32,
+    /// Judge whole texts only, not their parts
+    #[arg(long)]
+    pub whole_only: bool,
 }
 
 /// `levelhead crossval`.
@@ -104,7 +107,7 @@ pub struct CrossvalArgs {
     /// Keep only rows whose column `license` begins with one of these names
     #[arg(long, num_args = 1.., value_name = "NAME")]
     pub licenses: Vec<String>,
-    /// Add the training half of the embedded starter corpus
+    /// Train in every fold on the training half of the embedded starter corpus too
     #[arg(long)]
     pub with_starter: bool,
     /// Settings of the trainer.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use levelhead_lab::crossval::{Scheme, folds, out_of_fold};
+use levelhead_lab::crossval::{Folded, Scheme, folds, out_of_fold};
 use levelhead_lab::evaluate::{Evaluation, evaluate};
 use levelhead_lab::group::{GroupConfig, group};
 use levelhead_lab::measure::Measured;
@@ -24,19 +24,20 @@ pub fn run(args: &CrossvalArgs, terminal: &Terminal) -> Result<ExitCode> {
     for file in &mut files {
         keep_licenses(file, &args.licenses, terminal)?;
     }
-    let mut rows: Vec<Row> = files.into_iter().flat_map(|f| f.rows).collect();
-    if args.with_starter {
-        rows.extend(starter::training_rows());
-    }
-    let texts: Vec<&str> = rows.iter().map(|r| r.text.as_str()).collect();
+    let rows: Vec<Row> = files.into_iter().flat_map(|f| f.rows).collect();
+    let shared = if args.with_starter { starter::training_rows() } else { Vec::new() };
+    let texts: Vec<&str> = rows.iter().chain(&shared).map(|r| r.text.as_str()).collect();
     let groups = group(&texts, GroupConfig::default(), terminal).ids;
+    let own_groups = &groups[..rows.len()];
     let borrowed: Vec<&Row> = rows.iter().collect();
+    let shared: Vec<&Row> = shared.iter().collect();
     let schemes = Scheme::ALL.into_iter().filter(|s| args.scheme.is_empty() || args.scheme.iter().any(|name| name == s.name()));
     let mut found: Vec<(Scheme, Evaluation)> = Vec::new();
     for scheme in schemes {
-        let folds = folds(&borrowed, &groups, scheme, args.folds, args.seed)?;
-        let verdicts = out_of_fold(&borrowed, &groups, &folds, scheme, config, terminal).context("--data")?;
-        found.push((scheme, evaluate(Measured { rows: &rows, verdicts: &verdicts, groups: &groups }, None, args.seed)));
+        let folds = folds(&borrowed, own_groups, scheme, args.folds, args.seed)?;
+        let folded = Folded { rows: &borrowed, shared: &shared, groups: &groups, folds: &folds, scheme };
+        let verdicts = out_of_fold(folded, config, terminal).context("--data")?;
+        found.push((scheme, evaluate(Measured { rows: &rows, verdicts: &verdicts, groups: own_groups }, None, args.seed)));
     }
     if args.json {
         let named: Vec<_> = found.iter().map(|(scheme, e)| json!({"split": scheme.name(), "evaluation": e})).collect();

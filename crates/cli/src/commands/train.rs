@@ -84,13 +84,14 @@ pub fn config(settings: &TrainSettings, seed: u64) -> TrainConfig {
         features: FeatureSpec {
             char_bits: settings.char_bits,
             word_bits: settings.word_bits,
-            window: settings.window,
+            parts: !settings.whole_only,
             ..FeatureSpec::default()
         },
         n_epochs: settings.epochs,
         learning_rate: settings.learning_rate,
         attack_weight: settings.attack_weight,
         source_weights: if settings.source_weights == "sqrt" { SourceWeights::SquareRoot } else { SourceWeights::ByRow },
+        part_penalty: settings.part_penalty,
         transformed: settings.transformed,
         seed,
         ..TrainConfig::default()

@@ -1,0 +1,135 @@
+//! The steps of training: errors of a batch at the same weights, then changes bucket range by bucket range.
+
+use levelhead::Guard;
+use levelhead::calibration::sigmoid;
+use levelhead::features::FeatureSpec;
+use levelhead::spans::SizeBiases;
+use rayon::prelude::*;
+
+use super::{Epoch, TrainConfig};
+use crate::example::{Example, Scratch};
+use crate::stats::Count;
+
+/// Weights on their way.
+pub(super) struct State {
+    spec: FeatureSpec,
+    /// For each bucket the weight, and the sum of its changes, each times the step at which it was made.
+    ///
+    /// The mean of the weights over all steps is the weight minus that sum over the number of steps (Daumé, 2006, fig. 2.3).
+    weights: Vec<[f32; 2]>,
+    /// The same for the bias of the whole text.
+    bias: [f32; 2],
+    /// How far the bias of each size of passage is from it.
+    offsets: SizeBiases,
+    /// Steps so far, in units of the whole run, so that the sums stay small.
+    time: f32,
+}
+
+/// Ranges of buckets that are updated side by side. The result is the same for any number.
+const RANGES: usize = 16;
+
+/// What one row asks of the weights.
+struct Step {
+    /// The features of its passage in ranges of buckets, the end of each range, and the features' values.
+    features: (Vec<u32>, Vec<u32>, [f32; 2]),
+    error: f32,
+    loss: f64,
+}
+
+/// The bias takes part in every row; a full step would let it swing with each batch.
+const BIAS_STEP: f32 = 0.01;
+
+impl State {
+    pub(super) fn new(config: &TrainConfig, start: Option<&Guard>) -> State {
+        let spec = config.features;
+        let n = spec.n_buckets();
+        let weights = start.map_or_else(|| vec![[0.0; 2]; n], |g| (0..n as u32).map(|i| [g.model.weight(i), 0.0]).collect());
+        let bias = start.map_or(0.0, |g| g.model.biases[0]);
+        let offsets = match start {
+            Some(guard) => guard.model.biases.map(|b| b - bias),
+            None => std::array::from_fn(|size| if size == 0 { 0.0 } else { -config.part_penalty }),
+        };
+        State { spec, weights, bias: [bias, 0.0], offsets, time: 0.0 }
+    }
+
+    /// One step on one batch; gives the batch's weighted loss before the step.
+    ///
+    /// In the `first` epoch an attack is taken as a whole: no weights tell yet which of its passages is the attack.
+    pub(super) fn learn(&mut self, examples: &[Example], batch: &[u32], rate: f32, time: f32, first: bool) -> f64 {
+        self.time = time;
+        let biases = self.biases(self.bias[0]);
+        let weight = |bucket: u32| self.weights[bucket as usize][0];
+        let steps: Vec<Step> = batch
+            .par_iter()
+            .with_min_len(8)
+            .map_init(Scratch::default, |scratch, i| {
+                let example = &examples[*i as usize];
+                let chosen = if first && example.target > 0.5 {
+                    example.whole(self.spec, scratch, &biases, weight)
+                } else {
+                    example.strongest(self.spec, scratch, &biases, weight)
+                };
+                let logit = chosen.as_ref().map_or(biases[0], |c| c.logit);
+                Step {
+                    error: example.weight * (sigmoid(f64::from(logit)) as f32 - example.target),
+                    loss: f64::from(example.weight) * log_loss(logit, example.target),
+                    features: chosen.map_or((Vec::new(), vec![0; RANGES], [0.0; 2]), |c| example.gather(&c, self.spec, RANGES)),
+                }
+            })
+            .collect();
+        let (spec, size) = (self.spec, self.weights.len() / RANGES);
+        self.weights.par_chunks_mut(size).enumerate().for_each(|(range, weights)| {
+            for Step { features: (buckets, ends, values), error, .. } in &steps {
+                let start = if range == 0 { 0 } else { ends[range - 1] };
+                let changes = values.map(|value| rate * error * value);
+                for bucket in &buckets[start as usize..ends[range] as usize] {
+                    let change = changes[usize::from(!spec.is_char(*bucket))];
+                    let [weight, sum] = &mut weights[*bucket as usize - range * size];
+                    *weight -= change;
+                    *sum -= time * change;
+                }
+            }
+        });
+        for step in &steps {
+            let change = BIAS_STEP * rate * step.error;
+            self.bias[0] -= change;
+            self.bias[1] -= time * change;
+        }
+        steps.iter().map(|s| s.loss).sum()
+    }
+
+    /// The mean of the weights and of the bias over all steps so far.
+    pub(super) fn average(&self) -> (Vec<f32>, SizeBiases) {
+        let mean = |[weight, sum]: [f32; 2]| weight - sum / self.time.max(f32::MIN_POSITIVE);
+        (self.weights.par_iter().map(|w| mean(*w)).collect(), self.biases(mean(self.bias)))
+    }
+
+    /// The bias of each size of passage, where the whole text has `bias`.
+    fn biases(&self, bias: f32) -> SizeBiases {
+        self.offsets.map(|offset| bias + offset)
+    }
+}
+
+/// What a pass came to: the tuning rows under the given weights, beside the training loss.
+pub(super) fn measure(spec: FeatureSpec, weights: &[f32], biases: &SizeBiases, tuning: &[Example], loss: f64) -> Epoch {
+    let logit = |scratch: &mut Scratch, e: &Example| {
+        e.strongest(spec, scratch, biases, |bucket| weights[bucket as usize]).map_or(biases[0], |c| c.logit)
+    };
+    let logits: Vec<f32> = tuning.par_iter().map_init(Scratch::default, logit).collect();
+    let mut epoch = Epoch { loss, tune_loss: 0.0, false_positives: Count::default(), recall: Count::default() };
+    let mut total = 0.0;
+    for (example, logit) in tuning.iter().zip(logits) {
+        let count = if example.target > 0.5 { &mut epoch.recall } else { &mut epoch.false_positives };
+        count.add(logit >= 0.0);
+        epoch.tune_loss += f64::from(example.weight) * log_loss(logit, example.target);
+        total += f64::from(example.weight);
+    }
+    epoch.tune_loss /= total;
+    epoch
+}
+
+/// ln(1 + exp(-z)) for the logit of the right class, without overflow.
+fn log_loss(logit: f32, target: f32) -> f64 {
+    let z = f64::from(if target > 0.5 { -logit } else { logit });
+    z.max(0.0) + (-z.abs()).exp().ln_1p()
+}

@@ -1,0 +1,74 @@
+//! Which buckets a chapter of a text has had, so that repetition carries no weight.
+
+/// The buckets of a chapter, with the last slot that had each: an open hash table that is emptied without being touched.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Generation, slot within the chapter, bucket.
+    entries: Vec<(u32, u16, u32)>,
+    generation: u32,
+}
+
+impl Seen {
+    /// Forgets everything; makes room for so many buckets.
+    pub(super) fn clear(&mut self, n_most: usize) {
+        let size = (n_most + 64).next_power_of_two();
+        if size > self.entries.len() {
+            self.entries = vec![(0, 0, 0); size];
+            self.generation = 0;
+        }
+        self.generation = self.generation.wrapping_add(1);
+        if self.generation == 0 {
+            self.entries.fill((0, 0, 0));
+            self.generation = 1;
+        }
+    }
+
+    /// Adds a bucket to a slot. Nothing where the slot has it; else whether it is new to the chapter.
+    #[inline(always)]
+    pub(super) fn insert(&mut self, bucket: u32, slot: u32) -> Option<bool> {
+        let slot = slot as u16;
+        let mask = self.entries.len() - 1;
+        let mut at = (bucket.wrapping_mul(0x9e37_79b1) >> 7) as usize & mask;
+        loop {
+            let entry = &mut self.entries[at];
+            if entry.0 != self.generation {
+                *entry = (self.generation, slot, bucket);
+                return Some(true);
+            }
+            if entry.2 == bucket {
+                let is_repeat = entry.1 == slot;
+                entry.1 = slot;
+                return (!is_repeat).then_some(false);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_new_once_a_chapter_and_counts_once_a_slot() {
+        let mut seen = Seen::default();
+        for _ in 0..3 {
+            seen.clear(10);
+            let rows =
+                [(7, 0, Some(true)), (7, 0, None), (7, 2, Some(false)), (7, 2, None), (71, 2, Some(true)), (7, 3, Some(false))];
+            for (bucket, slot, expected) in rows {
+                assert_eq!(seen.insert(bucket, slot), expected, "bucket {bucket}, slot {slot}");
+            }
+        }
+    }
+
+    #[test]
+    fn emptying_it_four_billion_times_forgets_still() {
+        let mut seen = Seen::default();
+        seen.clear(10);
+        seen.insert(5, 1);
+        seen.generation = u32::MAX;
+        seen.clear(10);
+        assert_eq!(seen.insert(5, 1), Some(true));
+    }
+}
