@@ -89,7 +89,7 @@ fn build(files: &[(&str, &str)], twins: &str, attacks: &[(&str, &str)]) -> Resul
         builder.add_frames(stem, &file, Split::Test)?;
     }
     let made = scenarios(attacks)?;
-    for (rows, trains_first) in [(made.attacks, true), (made.twins, false), (made.benign, false)] {
+    for (rows, trains_first) in [(made.attacks, true), (made.twins, true), (made.benign, false)] {
         builder.add_scenarios(rows, trains_first)?;
     }
     Ok(builder.starter)
@@ -152,7 +152,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Adds rows of the attack corpus: attacks train the first guard, harmless texts are traffic to mine.
+    /// Adds rows of the attack corpus: attacks and their twins train the first guard, other harmless texts are traffic to mine.
     fn add_scenarios(&mut self, rows: Vec<Row>, trains_first: bool) -> Result<()> {
         for mut row in rows {
             row.extra = row.extra[..EXTRA.len()].into();

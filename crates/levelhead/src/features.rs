@@ -314,7 +314,7 @@ mod tests {
             ("  \t\n", &[]),
             ("你好 ab", &["你", "好", "ab"]),
             ("नमस्ते दुनिया।", &["नमस्ते", "दुनिया", "।"]),
-            ("über-cool", &["über", "-", "cool"]),
+            ("über-cool", &["uber", "-", "cool"]),
         ];
         for (text, expected) in rows {
             assert_eq!(tokens(text), expected, "{text:?}");
@@ -365,13 +365,13 @@ mod tests {
 
     #[test]
     fn each_n_gram_knows_where_it_stands() {
-        let text = normalize("né ab");
+        let text = normalize("щé ab");
         let mut seen = Vec::new();
         FeatureSpec::default().visit((&text).into(), &mut Extractor::default(), |gram| {
             assert!((gram.bucket as usize) < FeatureSpec::default().n_buckets() && gram.slot == 0);
             seen.push(text.as_str()[gram.range.start as usize..gram.range.end as usize].to_string());
         });
-        for expected in ["né", "ab", "né ab"] {
+        for expected in ["щe", "ab", "щe ab"] {
             assert!(seen.iter().any(|s| s == expected), "{expected:?} in {seen:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! Stage 5, L2: a linear model over the features, with 8-bit weights, and the heads that name the family of an attack.
 
 use crate::calibration::Logit;
-use crate::features::{Extractor, FeatureSpec};
+use crate::features::{Extractor, Feature, FeatureSpec};
 use crate::passage::Text;
 use crate::spans::{SizeBiases, Slot, Span, Spans};
 
@@ -25,6 +25,7 @@ pub struct LinearModel {
 #[derive(Debug, Default)]
 pub struct Reader {
     extractor: Extractor,
+    features: Vec<Feature>,
     slots: Vec<Slot>,
     spans: Spans,
 }
@@ -45,19 +46,19 @@ impl LinearModel {
 
     /// The strongest passage of a text and its logit; nothing where nothing can be seen in the text.
     pub fn strongest(&self, text: Text<'_>, reader: &mut Reader) -> Option<(Span, Logit)> {
-        let Reader { extractor, slots, spans } = reader;
-        slots.clear();
-        let n_segments = self.spec.extract(text, extractor, |feature| {
-            let slot = feature.slot as usize;
-            if slot >= slots.len() {
-                slots.resize(slot + 1, Slot::default());
-            }
-            slots[slot].add(self.spec.is_char(feature.bucket), feature.is_new, self.weight(feature.bucket));
-        });
-        if slots.is_empty() {
+        let Reader { extractor, features, slots, spans } = reader;
+        features.clear();
+        let n_segments = self.spec.extract(text, extractor, |feature| features.push(feature));
+        if features.is_empty() {
             return None;
         }
+        slots.clear();
         slots.resize(2 * n_segments - 1, Slot::default());
+        // Apart from extraction, so that the processor can wait for many weights at once.
+        for feature in features {
+            let weight = self.weight(feature.bucket);
+            slots[feature.slot as usize].add(self.spec.is_char(feature.bucket), feature.is_new, weight);
+        }
         spans.strongest(slots, self.spec.parts, &self.biases).map(|(span, logit)| (span, Logit(logit)))
     }
 }

@@ -1,7 +1,8 @@
 //! Stage 1: one canonical spelling for the many ways to write the same text.
 //!
-//! Compatibility forms are folded (NFKC), letters are lower-cased, characters that show nothing are removed,
-//! and Unicode tag characters, which can hide a message, become the ASCII that they stand for.
+//! Compatibility forms are folded (NFKC), letters are lower-cased, accents and strokes over letters are taken off, characters
+//! that show nothing are removed. Unicode tag characters, which can hide a message, small capitals, flags and ligatures become
+//! the letters that they stand for.
 //! It must never judge: an odd spelling is no verdict.
 
 use unicode_normalization::UnicodeNormalization;
@@ -39,7 +40,7 @@ pub fn normalize_into(prompt: &str, out: &mut Normalized) {
         return;
     }
     out.text.reserve(prompt.len());
-    for c in prompt.chars().filter_map(visible).nfkc() {
+    for c in prompt.chars().filter_map(visible).nfkd().filter(|c| !is_accent(*c)).nfc() {
         if c.is_ascii() {
             out.text.push(c.to_ascii_lowercase());
         } else {
@@ -57,8 +58,26 @@ fn visible(c: char) -> Option<char> {
         // Tag characters repeat ASCII in a plane that no font shows.
         '\u{e0020}'..='\u{e007e}' => char::from_u32(c as u32 - 0xe0000),
         '\u{e0000}'..='\u{e007f}' => None,
-        _ => Some(c),
+        // Regional indicators: two of them are shown as a flag.
+        '\u{1f1e6}'..='\u{1f1ff}' => char::from_u32(c as u32 - 0x1f1e6 + u32::from(b'a')),
+        _ if c < '\u{d8}' => Some(c),
+        _ => Some(letter(c)),
     }
+}
+
+/// Latin letters that no decomposition takes apart: with a stroke, and small capitals.
+fn letter(c: char) -> char {
+    const OTHER: &str = "øØđĐłŁħŦŧıĸŋæÆœŒᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘǫʀꜱᴛᴜᴠᴡʏᴢ";
+    const PLAIN: &str = "ooddllhttiknaaooabcdefghijklmnopqrstuvwyz";
+    match OTHER.chars().zip(PLAIN.chars()).find(|(other, _)| *other == c) {
+        Some((_, plain)) => plain,
+        None => c,
+    }
+}
+
+/// Whether a character only changes the look of the letter before it.
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}')
 }
 
 #[cfg(test)]
@@ -75,8 +94,11 @@ mod tests {
             ("ligature", "ﬁle", "file"),
             ("mathematical letters", "𝐡𝐞𝐥𝐥𝐨", "hello"),
             ("tag characters", "a\u{e0048}\u{e0049}", "ahi"),
-            ("composed and decomposed", "Cafe\u{301}", "café"),
-            ("other scripts stay", "Привет 你好", "привет 你好"),
+            ("composed and decomposed", "Cafe\u{301} Café", "cafe cafe"),
+            ("strokes and marks", "s̶t̶o̶p̶ ñøẅ đł", "stop now dl"),
+            ("small capitals", "ɪɢɴᴏʀᴇ", "ignore"),
+            ("flags", "🇬🇴", "go"),
+            ("other scripts stay", "Привет 你好 한국어 がぎ नमस्ते", "привет 你好 한국어 がぎ नमस्ते"),
             ("nothing", "", ""),
             ("only invisible", "\u{200b}\u{feff}", ""),
         ];

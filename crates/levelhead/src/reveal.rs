@@ -5,6 +5,7 @@
 //! version number stays what it is. The work is linear in the length of the prompt.
 
 mod codes;
+mod joining;
 mod spelling;
 
 use crate::normalize::{Normalized, normalize_into};

@@ -3,22 +3,25 @@
 /// The buckets of a chapter, with the last slot that had each: an open hash table that is emptied without being touched.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// Generation, slot within the chapter, bucket.
-    entries: Vec<(u32, u16, u32)>,
+    /// Generation (32 bits), bucket (25 bits), slot within its chapter (7 bits).
+    entries: Vec<u64>,
     generation: u32,
 }
+
+const SLOT_BITS: u32 = 7;
+const BUCKET_BITS: u32 = 25;
 
 impl Seen {
     /// Forgets everything; makes room for so many buckets.
     pub(super) fn clear(&mut self, n_most: usize) {
         let size = (n_most + 64).next_power_of_two();
         if size > self.entries.len() {
-            self.entries = vec![(0, 0, 0); size];
+            self.entries = vec![0; size];
             self.generation = 0;
         }
         self.generation = self.generation.wrapping_add(1);
         if self.generation == 0 {
-            self.entries.fill((0, 0, 0));
+            self.entries.fill(0);
             self.generation = 1;
         }
     }
@@ -26,19 +29,21 @@ impl Seen {
     /// Adds a bucket to a slot. Nothing where the slot has it; else whether it is new to the chapter.
     #[inline(always)]
     pub(super) fn insert(&mut self, bucket: u32, slot: u32) -> Option<bool> {
-        let slot = slot as u16;
         let mask = self.entries.len() - 1;
-        let mut at = (bucket.wrapping_mul(0x9e37_79b1) >> 7) as usize & mask;
+        let key = u64::from(self.generation) << BUCKET_BITS | u64::from(bucket);
+        let entry = key << SLOT_BITS | u64::from(slot & ((1 << SLOT_BITS) - 1));
+        // A bucket is the upper part of a hash, so its lower bits are as good as any.
+        let mut at = bucket as usize & mask;
         loop {
-            let entry = &mut self.entries[at];
-            if entry.0 != self.generation {
-                *entry = (self.generation, slot, bucket);
-                return Some(true);
-            }
-            if entry.2 == bucket {
-                let is_repeat = entry.1 == slot;
-                entry.1 = slot;
+            let found = &mut self.entries[at];
+            if *found >> SLOT_BITS == key {
+                let is_repeat = *found == entry;
+                *found = entry;
                 return (!is_repeat).then_some(false);
+            }
+            if (*found >> (SLOT_BITS + BUCKET_BITS)) as u32 != self.generation {
+                *found = entry;
+                return Some(true);
             }
             at = (at + 1) & mask;
         }

@@ -37,14 +37,16 @@ fn found(bytes: &[u8], disguise: Disguise, add: &mut impl FnMut(Disguise, &str))
 fn runs(text: &str, fits: impl Fn(u8) -> bool, least: usize, mut f: impl FnMut(&str)) {
     let bytes = text.as_bytes();
     let mut start = 0;
-    for end in 0..=bytes.len() {
-        if end == bytes.len() || !fits(bytes[end]) {
-            if end - start >= least {
-                // Only ASCII fits, so both ends are character boundaries.
-                f(&text[start..end]);
-            }
-            start = end + 1;
+    while start + least <= bytes.len() {
+        // The last byte that does not fit rules out every run that begins before it.
+        if let Some(i) = (start..start + least).rev().find(|i| !fits(bytes[*i])) {
+            start = i + 1;
+            continue;
         }
+        let end = (start + least..bytes.len()).find(|i| !fits(bytes[*i])).unwrap_or(bytes.len());
+        // Only ASCII fits, so both ends are character boundaries.
+        f(&text[start..end]);
+        start = end + 1;
     }
 }
 
@@ -122,7 +124,7 @@ fn numbers(prompt: &str, add: &mut impl FnMut(Disguise, &str)) {
 
 /// The whole prompt with its escapes replaced, where there are at least four letters among them.
 fn escapes(prompt: &str) -> Option<String> {
-    if !prompt.contains(['%', '\\', '&']) {
+    if !prompt.bytes().any(|b| matches!(b, b'%' | b'\\' | b'&')) {
         return None;
     }
     let mut out = String::with_capacity(prompt.len());

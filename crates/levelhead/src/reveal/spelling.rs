@@ -2,6 +2,7 @@
 //! the place of Latin ones.
 
 use super::Disguise;
+use super::joining::{part, rejoin};
 
 /// Calls `add` with each text found in a normalized text.
 pub(super) fn find(text: &str, add: &mut impl FnMut(Disguise, &str)) {
@@ -11,10 +12,13 @@ pub(super) fn find(text: &str, add: &mut impl FnMut(Disguise, &str)) {
     }
     if counts.backwards >= 2 && counts.backwards > counts.plain {
         add(Disguise::Reversed, &text.chars().rev().collect::<String>());
+    } else if text.chars().filter(|c| TURNED.contains(*c)).nth(3).is_some() {
+        add(Disguise::Reversed, &text.chars().rev().map(upright).collect::<String>());
     }
-    let joined = join_spaced(text);
-    let plain = unmask(joined.as_deref().unwrap_or(text));
-    if let Some(plain) = plain.or(joined) {
+    let joined = rejoin(text);
+    let plain = unmask(joined.as_deref().unwrap_or(text)).or(joined);
+    let parted = part(plain.as_deref().unwrap_or(text));
+    if let Some(plain) = parted.or(plain) {
         add(Disguise::Spelling, &plain);
     }
 }
@@ -54,59 +58,24 @@ impl Telling {
     }
 }
 
-fn shifted(c: char, shift: u8) -> char {
-    if c.is_ascii_lowercase() { char::from((c as u8 - b'a' + 26 - shift) % 26 + b'a') } else { c }
+/// Letters turned upside down, and what they are.
+const TURNED: &str = "ɐɔǝɟƃɥᴉɾʞɯɹʇʌʍʎ";
+
+fn upright(c: char) -> char {
+    let at = TURNED.chars().position(|turned| turned == c);
+    at.and_then(|i| "acefghijkmrtvwy".chars().nth(i)).unwrap_or(match c {
+        'q' => 'b',
+        'b' => 'q',
+        'p' => 'd',
+        'd' => 'p',
+        'u' => 'n',
+        'n' => 'u',
+        _ => c,
+    })
 }
 
-/// Fewer letters in a row, each by itself, are an abbreviation or a list.
-const LEAST_SPACED: usize = 5;
-
-/// Joins letters that stand apart ("i g n o r e", "s-t-o-p i-t n-o-w"); nothing where there are none.
-///
-/// Where one separator stands between the letters, a wider one parts the words.
-fn join_spaced(text: &str) -> Option<String> {
-    let chars: Vec<(usize, char)> = text.char_indices().collect();
-    let letter = |i: usize| chars.get(i).is_some_and(|c| c.1.is_alphanumeric());
-    let separator = |i: usize| chars.get(i).is_some_and(|c| matches!(c.1, ' ' | '.' | '-' | '_' | '*' | '|' | '/' | ',' | '\n'));
-    let alone = |i: usize| letter(i) && !letter(i + 1) && (i == 0 || !letter(i - 1));
-    let mut out = String::new();
-    let mut copied = 0;
-    let mut i = 0;
-    while i < chars.len() {
-        if !alone(i) {
-            i += 1;
-            continue;
-        }
-        let start = i;
-        let mut joined = String::from(chars[i].1);
-        let mut n = 1;
-        loop {
-            let mut next = i + 1;
-            while separator(next) && next - i <= 4 {
-                next += 1;
-            }
-            if !(next > i + 1 && alone(next)) {
-                break;
-            }
-            if next > i + 2 {
-                joined.push(' ');
-            }
-            joined.push(chars[next].1);
-            n += 1;
-            i = next;
-        }
-        i += 1;
-        if n >= LEAST_SPACED && joined.chars().filter(|c| c.is_alphabetic()).count() * 10 >= n * 7 {
-            out.push_str(&text[copied..chars[start].0]);
-            out.push_str(&joined);
-            copied = chars.get(i).map_or(text.len(), |c| c.0);
-        }
-    }
-    if copied == 0 {
-        return None;
-    }
-    out.push_str(&text[copied..]);
-    Some(out)
+fn shifted(c: char, shift: u8) -> char {
+    if c.is_ascii_lowercase() { char::from((c as u8 - b'a' + 26 - shift) % 26 + b'a') } else { c }
 }
 
 /// The text with digits, signs and look-alikes of other scripts inside Latin words put back to letters; nothing where there
