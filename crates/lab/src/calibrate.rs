@@ -4,12 +4,13 @@
 
 use std::collections::HashSet;
 
-use levelhead::calibration::{Calibration, sigmoid};
+use levelhead::calibration::Calibration;
 use levelhead::fingerprint::Fingerprints;
 use levelhead::{Guard, Logit, Scratch, normalize};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::logistic::{Line, Point, fit_line};
 use crate::row::Row;
 use crate::stats::{Count, neyman_pearson_threshold};
 
@@ -130,58 +131,17 @@ pub fn logits(guard: &Guard, rows: &[&Row]) -> Vec<f64> {
         .collect()
 }
 
-/// Platt scaling with his smoothed targets (Platt, 1999), by Newton's method as in Lin, Lin, Weng (2007).
+/// Platt scaling with his smoothed targets (Platt, 1999).
 ///
 /// Both classes get the same total weight, so the probabilities hold where attacks and benign prompts are equally common;
 /// a real attack rate has to be brought in afterwards.
 fn platt(benign: &[f64], attacks: &[f64]) -> Result<Calibration> {
     let (n_benign, n_attacks) = (benign.len() as f64, attacks.len() as f64);
     let total = n_benign + n_attacks;
-    let points = || {
-        let low = benign.iter().map(move |x| (*x, 1.0 / (n_benign + 2.0), total / (2.0 * n_benign)));
-        let high = attacks.iter().map(move |x| (*x, (n_attacks + 1.0) / (n_attacks + 2.0), total / (2.0 * n_attacks)));
-        low.chain(high)
-    };
-    let loss = |slope: f64, intercept: f64| -> f64 {
-        points()
-            .map(|(x, target, weight)| {
-                let z = slope * x + intercept;
-                weight * (z.max(0.0) - z * target + (-z.abs()).exp().ln_1p())
-            })
-            .sum()
-    };
-    let (mut slope, mut intercept) = (1.0, 0.0);
-    let mut current = loss(slope, intercept);
-    for _ in 0..100 {
-        let (mut g, mut h) = ([0.0; 2], [1e-9, 0.0, 1e-9]);
-        for (x, target, weight) in points() {
-            let p = sigmoid(slope * x + intercept);
-            let (error, curve) = (weight * (p - target), weight * p * (1.0 - p));
-            g = [g[0] + error * x, g[1] + error];
-            h = [h[0] + curve * x * x, h[1] + curve * x, h[2] + curve];
-        }
-        let determinant = h[0] * h[2] - h[1] * h[1];
-        let step = [(h[2] * g[0] - h[1] * g[1]) / determinant, (h[0] * g[1] - h[1] * g[0]) / determinant];
-        // Newton's step may overshoot: halve it until the loss falls.
-        let mut scale = 1.0;
-        let mut next = current;
-        while scale > 1e-10 {
-            next = loss(slope - scale * step[0], intercept - scale * step[1]);
-            if next < current {
-                break;
-            }
-            scale *= 0.5;
-        }
-        if next.is_nan() || next >= current {
-            break;
-        }
-        (slope, intercept) = (slope - scale * step[0], intercept - scale * step[1]);
-        let gain = current - next;
-        current = next;
-        if gain < 1e-10 * current {
-            break;
-        }
-    }
+    let low = benign.iter().map(|x| Point { x: *x, target: 1.0 / (n_benign + 2.0), weight: total / (2.0 * n_benign) });
+    let hit = (n_attacks + 1.0) / (n_attacks + 2.0);
+    let high = attacks.iter().map(|x| Point { x: *x, target: hit, weight: total / (2.0 * n_attacks) });
+    let Line { slope, intercept, .. } = fit_line(&low.chain(high).collect::<Vec<Point>>());
     if !(slope > 0.0 && slope.is_finite() && intercept.is_finite()) {
         return Err(Error::data("attacks do not score above benign prompts: this guard has to be retrained, not recalibrated"));
     }

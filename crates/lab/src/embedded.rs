@@ -32,13 +32,19 @@ pub(crate) const FILES: [(&str, &str); 21] = [
 ];
 
 /// The files of the attack corpus: name without `.toml`, and content.
-pub(crate) const ATTACKS: [(&str, &str); 6] = [
+pub(crate) const ATTACKS: [(&str, &str); 12] = [
+    file!("attacks", "en_benign_security"),
     file!("attacks", "en_carriers_a"),
     file!("attacks", "en_carriers_b"),
+    file!("attacks", "en_drop_rules"),
     file!("attacks", "en_exfiltrate"),
     file!("attacks", "en_leak_prompt"),
     file!("attacks", "en_mislead"),
+    file!("attacks", "en_override"),
+    file!("attacks", "en_persona"),
     file!("attacks", "en_tool_action"),
+    file!("attacks", "es"),
+    file!("attacks", "pt"),
 ];
 
 /// The twins file's name without `.toml`.

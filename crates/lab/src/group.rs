@@ -5,6 +5,8 @@
 //! common. The grouping depends on nothing but the texts, not on their order or the number of threads. It must never compare
 //! all pairs, not even of texts made from one template: see [`GroupConfig::n_neighbors`].
 
+use std::collections::HashMap;
+
 use rayon::prelude::*;
 
 use crate::minhash::{Banded, MinHash, buckets, entry, key_of, set_of};
@@ -182,6 +184,28 @@ fn root(groups: &mut [u32], mut i: u32) -> u32 {
         i = groups[i as usize];
     }
     i
+}
+
+/// Joins groups whose rows name the same group; a group's id stays its smallest index.
+pub fn join_named(ids: &mut [u32], names: &[Option<&str>]) {
+    let mut parent: Vec<u32> = ids.to_vec();
+    fn root(parent: &mut [u32], mut i: u32) -> u32 {
+        while parent[i as usize] != i {
+            parent[i as usize] = parent[parent[i as usize] as usize];
+            i = parent[i as usize];
+        }
+        i
+    }
+    let mut first: HashMap<&str, u32> = HashMap::new();
+    for (i, name) in names.iter().enumerate() {
+        let Some(name) = name.filter(|n| !n.is_empty()) else { continue };
+        let known = *first.entry(name).or_insert(i as u32);
+        let (a, b) = (root(&mut parent, known), root(&mut parent, i as u32));
+        parent[a.max(b) as usize] = a.min(b);
+    }
+    for (i, id) in ids.iter_mut().enumerate() {
+        *id = root(&mut parent, i as u32);
+    }
 }
 
 #[cfg(test)]

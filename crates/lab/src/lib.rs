@@ -6,6 +6,7 @@ pub mod error;
 pub mod random;
 pub mod progress;
 pub mod stats;
+mod logistic;
 pub mod row;
 pub mod mojibake;
 pub mod output;

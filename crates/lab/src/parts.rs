@@ -3,10 +3,10 @@
 //! Parts are divided by group, so a near-duplicate never stands on two sides. A training-side row that is in a group with a
 //! measured one is refused, and counted.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::error::{Error, Result};
-use crate::group::{GroupConfig, group};
+use crate::group::{GroupConfig, group, join_named};
 use crate::leaks::GROUP_COLUMN;
 use crate::progress::Progress;
 use crate::row::{Dataset, Row};
@@ -148,7 +148,7 @@ impl Inputs {
         let mut ids = group(&texts, GroupConfig::default(), progress).ids;
         let names: Vec<Option<&str>> =
             self.all().iter().flat_map(|(_, data)| data.rows.iter().map(move |r| data.extra(r, GROUP_COLUMN))).collect();
-        join(&mut ids, &names);
+        join_named(&mut ids, &names);
         let mut rest = ids.as_slice();
         self.all()
             .iter()
@@ -158,28 +158,6 @@ impl Inputs {
                 own.to_vec()
             })
             .collect()
-    }
-}
-
-/// Joins groups whose rows name the same group; a group's id stays its smallest index.
-fn join(ids: &mut [u32], names: &[Option<&str>]) {
-    let mut parent: Vec<u32> = ids.to_vec();
-    fn root(parent: &mut [u32], mut i: u32) -> u32 {
-        while parent[i as usize] != i {
-            parent[i as usize] = parent[parent[i as usize] as usize];
-            i = parent[i as usize];
-        }
-        i
-    }
-    let mut first: HashMap<&str, u32> = HashMap::new();
-    for (i, name) in names.iter().enumerate() {
-        let Some(name) = name.filter(|n| !n.is_empty()) else { continue };
-        let known = *first.entry(name).or_insert(i as u32);
-        let (a, b) = (root(&mut parent, known), root(&mut parent, i as u32));
-        parent[a.max(b) as usize] = a.min(b);
-    }
-    for (i, id) in ids.iter_mut().enumerate() {
-        *id = root(&mut parent, i as u32);
     }
 }
 

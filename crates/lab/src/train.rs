@@ -37,7 +37,7 @@ use descent::{State, measure};
 pub struct Epoch {
     /// Mean log loss of the training rows, each before its own update.
     pub loss: f64,
-    /// Mean log loss of the tuning rows.
+    /// Mean log loss of the tuning rows, with logits calibrated on them.
     pub tune_loss: f64,
     /// Tuning rows that are benign and flagged at the natural threshold.
     pub false_positives: Count,

@@ -75,7 +75,7 @@ impl Prompt {
 /// A segment has at least so many bytes, where the text goes on: a heading or "Hi." says little by itself.
 pub const SHORTEST: usize = 24;
 /// A segment has hardly more bytes than this, wherever its sentence ends.
-pub const LONGEST: usize = 240;
+pub const LONGEST: usize = 120;
 
 /// Writes the byte positions at which the segments of a text begin; a text that is not empty has at least one.
 ///

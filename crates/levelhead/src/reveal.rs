@@ -94,14 +94,16 @@ fn dig(prompt: &str, text: &Normalized, depth: usize, found: &mut Vec<Hidden>) {
     spelling::find(text.as_str(), &mut add);
 }
 
-/// Whether decoded bytes are text that somebody wrote: mostly letters, with hardly anything that does not print.
+/// Whether decoded bytes are text that somebody wrote: UTF-8 with letters, and hardly anything that does not print.
 fn reads_like_text(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?;
     let (mut n, mut letters, mut odd) = (0usize, 0usize, 0usize);
     for c in text.chars() {
         n += 1;
-        letters += usize::from(c.is_alphabetic() || c == ' ');
+        letters += usize::from(c.is_alphabetic() || c.is_whitespace());
         odd += usize::from(c.is_control() && !c.is_whitespace());
     }
-    (n >= 6 && letters * 10 >= n * 7 && odd * 20 <= n).then_some(text)
+    // Few bytes are text by chance; many are not, so they may have more marks and digits.
+    let least = if n >= 24 { 5 } else { 7 };
+    (n >= 6 && letters * 10 >= n * least && odd * 20 <= n).then_some(text)
 }

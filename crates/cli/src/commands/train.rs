@@ -7,7 +7,8 @@ use levelhead::RulePack;
 use levelhead::features::FeatureSpec;
 use levelhead::provenance::Input;
 use levelhead_lab::calibrate::{CalibrateConfig, calibrate};
-use levelhead_lab::group::{GroupConfig, group};
+use levelhead_lab::group::{GroupConfig, group, join_named};
+use levelhead_lab::leaks::GROUP_COLUMN;
 use levelhead_lab::output::{Output, write_file};
 use levelhead_lab::progress::Progress;
 use levelhead_lab::row::{Dataset, Row};
@@ -38,12 +39,19 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<ExitCode> {
     refuse_measured(&mut files, &args.measured, &args.reading, terminal)?;
     let inputs: Vec<Input> = files.iter().map(input).collect();
     let licenses = count_licenses(&files);
-    let mut rows: Vec<Row> = files.into_iter().flat_map(|f| f.rows).collect();
     if args.with_starter {
-        rows.extend(starter::training_rows());
+        files.push(Dataset {
+            rows: starter::training_rows(),
+            extra: starter::EXTRA.map(str::to_string).into(),
+            ..Dataset::default()
+        });
     }
-    let texts: Vec<&str> = rows.iter().map(|r| r.text.as_str()).collect();
-    let groups = group(&texts, GroupConfig::default(), terminal).ids;
+    let texts: Vec<&str> = files.iter().flat_map(|f| &f.rows).map(|r| r.text.as_str()).collect();
+    let mut groups = group(&texts, GroupConfig::default(), terminal).ids;
+    // What was made from one frame or one prompt is like, whatever its words.
+    let names: Vec<Option<&str>> = files.iter().flat_map(|f| f.rows.iter().map(|row| f.extra(row, GROUP_COLUMN))).collect();
+    join_named(&mut groups, &names);
+    let rows: Vec<Row> = files.into_iter().flat_map(|f| f.rows).collect();
     let is_tune = split::part(&groups, HELD_BACK, args.seed, "tune");
     let is_threshold = split::part(&groups, if args.max_fpr.is_some() { HELD_BACK } else { 0.0 }, args.seed, "threshold");
     let part = |tune: bool, threshold: bool| -> Vec<&Row> {

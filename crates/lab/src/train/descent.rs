@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::{Epoch, TrainConfig};
 use crate::example::{Example, Scratch};
+use crate::logistic::{Point, fit_line};
 use crate::stats::Count;
 
 /// Weights on their way.
@@ -111,20 +112,22 @@ impl State {
 }
 
 /// What a pass came to: the tuning rows under the given weights, beside the training loss.
+///
+/// The tuning loss is taken after calibration. Logits grow from pass to pass, and on rows unlike the training rows they grow
+/// overconfident: that alone would stop the training while the order of the rows still gets better.
 pub(super) fn measure(spec: FeatureSpec, weights: &[f32], biases: &SizeBiases, tuning: &[Example], loss: f64) -> Epoch {
     let logit = |scratch: &mut Scratch, e: &Example| {
         e.strongest(spec, scratch, biases, |bucket| weights[bucket as usize]).map_or(biases[0], |c| c.logit)
     };
     let logits: Vec<f32> = tuning.par_iter().map_init(Scratch::default, logit).collect();
     let mut epoch = Epoch { loss, tune_loss: 0.0, false_positives: Count::default(), recall: Count::default() };
-    let mut total = 0.0;
+    let mut points = Vec::with_capacity(tuning.len());
     for (example, logit) in tuning.iter().zip(logits) {
         let count = if example.target > 0.5 { &mut epoch.recall } else { &mut epoch.false_positives };
         count.add(logit >= 0.0);
-        epoch.tune_loss += f64::from(example.weight) * log_loss(logit, example.target);
-        total += f64::from(example.weight);
+        points.push(Point { x: f64::from(logit), target: f64::from(example.target), weight: f64::from(example.weight) });
     }
-    epoch.tune_loss /= total;
+    epoch.tune_loss = fit_line(&points).loss / points.iter().map(|p| p.weight).sum::<f64>();
     epoch
 }
 

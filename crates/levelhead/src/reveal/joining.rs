@@ -183,6 +183,11 @@ static WORDS: LazyLock<HashMap<&'static str, f32, BuildHasherDefault<Fx>>> = Laz
 });
 const LONGEST_WORD: usize = 15;
 
+/// Whether a word is one of the list.
+pub(super) fn is_known(word: &str) -> bool {
+    WORDS.contains_key(word)
+}
+
 /// The FxHash of rustc. The list is fixed, so nobody can choose words that collide.
 #[derive(Default)]
 struct Fx(u64);

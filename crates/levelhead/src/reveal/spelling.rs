@@ -2,18 +2,22 @@
 //! the place of Latin ones.
 
 use super::Disguise;
-use super::joining::{part, rejoin};
+use super::joining::{is_known, part, rejoin};
 
 /// Calls `add` with each text found in a normalized text.
 pub(super) fn find(text: &str, add: &mut impl FnMut(Disguise, &str)) {
-    let counts = Telling::count(text);
-    if let Some(shift) = counts.shift() {
-        add(Disguise::Shifted, &text.chars().map(|c| shifted(c, shift)).collect::<String>());
-    }
-    if counts.backwards >= 2 && counts.backwards > counts.plain {
-        add(Disguise::Reversed, &text.chars().rev().collect::<String>());
-    } else if text.chars().filter(|c| TURNED.contains(*c)).nth(3).is_some() {
-        add(Disguise::Reversed, &text.chars().rev().map(upright).collect::<String>());
+    let shape = Shape::of(text);
+    if shape.reads() {
+        // Whatever a few of its words look like otherwise.
+    } else if let Some(moved) = unshift(text, &shape) {
+        add(Disguise::Shifted, &moved);
+    } else {
+        let backwards: String = text.chars().rev().collect();
+        if Shape::of(&backwards).reads() {
+            add(Disguise::Reversed, &backwards);
+        } else if text.chars().filter(|c| TURNED.contains(*c)).nth(3).is_some() {
+            add(Disguise::Reversed, &backwards.chars().map(upright).collect::<String>());
+        }
     }
     let joined = rejoin(text);
     let plain = unmask(joined.as_deref().unwrap_or(text)).or(joined);
@@ -23,39 +27,57 @@ pub(super) fn find(text: &str, add: &mut impl FnMut(Disguise, &str)) {
     }
 }
 
-/// Frequent English words: how often they stand in the text as they are, backwards, and moved by each number of places.
-struct Telling {
-    plain: usize,
-    backwards: usize,
-    moved: [usize; 26],
+/// What the Latin letters of a text look like.
+struct Shape {
+    /// How often each letter stands in it.
+    counts: [u32; 26],
+    /// Letters in words of three letters and more: all, and those that stand in a known word.
+    n_letters: usize,
+    n_known: usize,
 }
 
-/// Three letters and more: shorter ones turn up in any text.
-const FREQUENT: [&str; 16] = [
-    "the", "and", "you", "your", "all", "are", "for", "this", "that", "with", "not", "ignore", "rules", "from", "tell", "system",
-];
-
-impl Telling {
-    fn count(text: &str) -> Telling {
-        let mut telling = Telling { plain: 0, backwards: 0, moved: [0; 26] };
-        for word in text.as_bytes().split(|b| !b.is_ascii_lowercase()).filter(|w| (3..=8).contains(&w.len())) {
-            for frequent in FREQUENT.iter().map(|f| f.as_bytes()).filter(|f| f.len() == word.len()) {
-                let shift = (word[0] + 26 - frequent[0]) % 26;
-                if word.iter().zip(frequent).all(|(a, b)| (a + 26 - b) % 26 == shift) {
-                    telling.moved[usize::from(shift)] += 1;
-                }
-                telling.backwards += usize::from(word.iter().rev().eq(frequent));
+impl Shape {
+    fn of(text: &str) -> Shape {
+        let mut shape = Shape { counts: [0; 26], n_letters: 0, n_known: 0 };
+        let mut start = None;
+        let bytes = text.as_bytes();
+        for end in 0..=bytes.len() {
+            if end < bytes.len() && bytes[end].is_ascii_lowercase() {
+                shape.counts[usize::from(bytes[end] - b'a')] += 1;
+                start.get_or_insert(end);
+            } else if let Some(word) = start.take().map(|start| &text[start..end]).filter(|word| word.len() > 2) {
+                shape.n_letters += word.len();
+                shape.n_known += if is_known(word) { word.len() } else { 0 };
             }
         }
-        telling.plain = telling.moved[0];
-        telling
+        shape
     }
 
-    /// By how many places the letters were moved, if they were.
-    fn shift(&self) -> Option<u8> {
-        let (shift, n) = self.moved.iter().enumerate().skip(1).max_by_key(|(i, n)| (**n, 26 - *i))?;
-        (*n >= 2 && *n > self.plain).then_some(shift as u8)
+    /// Whether it reads like English: half of the letters stand in frequent words.
+    fn reads(&self) -> bool {
+        self.n_letters >= 8 && 2 * self.n_known >= self.n_letters
     }
+
+    /// By how many places the letters would have to be moved back to be as frequent as English has them.
+    fn likely_shift(&self) -> usize {
+        let likeness = |shift: usize| -> u32 { (0..26).map(|i| ENGLISH[i] * self.counts[(i + shift) % 26]).sum() };
+        (0..26).max_by_key(|shift| likeness(*shift)).unwrap_or(0)
+    }
+}
+
+/// Letters of English text by frequency, in thousandths (Lewand, Cryptological Mathematics, 2000).
+const ENGLISH: [u32; 26] = [82, 15, 28, 43, 127, 22, 20, 61, 70, 2, 8, 40, 24, 67, 75, 19, 1, 60, 63, 91, 28, 10, 24, 2, 20, 1];
+
+/// The text with its letters moved back, if that makes it readable.
+fn unshift(text: &str, shape: &Shape) -> Option<String> {
+    if shape.n_letters < 8 {
+        return None;
+    }
+    // Of short texts letters are no sure guide, but 13 places are the usual ones.
+    [shape.likely_shift(), 13].into_iter().filter(|shift| *shift != 0).find_map(|shift| {
+        let moved: String = text.chars().map(|c| shifted(c, shift as u8)).collect();
+        Shape::of(&moved).reads().then_some(moved)
+    })
 }
 
 /// Letters turned upside down, and what they are.
