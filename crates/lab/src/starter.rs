@@ -335,10 +335,11 @@ mod tests {
             .flat_map(|slots| slots.as_table().unwrap().keys().cloned().collect::<Vec<_>>())
             .collect();
         let starter = starter();
-        for row in starter.parts().iter().flat_map(|(rows, _)| *rows) {
+        // The attack corpus holds code and JSON with braces of their own.
+        let own = starter.parts().into_iter().flat_map(|(rows, _)| rows).filter(|row| &*row.source != SOURCE);
+        for row in own {
             let mut inside = row.text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
-            // JSON and template tokens of an attack hold braces and bars of their own.
-            let is_choice = |text: &str| text.contains('|') && !text.contains(['"', '\n', '<']) || slots.contains(text);
+            let is_choice = |text: &str| text.contains('|') || slots.contains(text);
             assert!(!inside.any(is_choice), "{}: {}", row.extra[0], row.text);
         }
     }

@@ -41,7 +41,7 @@ pub fn run(args: &CrossvalArgs, terminal: &Terminal) -> Result<ExitCode> {
     }
     if args.json {
         let named: Vec<_> = found.iter().map(|(scheme, e)| json!({"split": scheme.name(), "evaluation": e})).collect();
-        print(serde_json::to_string_pretty(&named)?)?;
+        print(serde_json::to_string_pretty(&json!({ "splits": named }))?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut sources: Vec<&String> = found[0].1.recall_by_source.keys().collect();
