@@ -32,8 +32,9 @@ pub(crate) const FILES: [(&str, &str); 21] = [
 ];
 
 /// The files of the attack corpus: name without `.toml`, and content.
-pub(crate) const ATTACKS: [(&str, &str); 12] = [
+pub(crate) const ATTACKS: [(&str, &str); 14] = [
     file!("attacks", "en_benign_security"),
+    file!("attacks", "en_benign_triggers"),
     file!("attacks", "en_carriers_a"),
     file!("attacks", "en_carriers_b"),
     file!("attacks", "en_drop_rules"),
@@ -45,6 +46,7 @@ pub(crate) const ATTACKS: [(&str, &str); 12] = [
     file!("attacks", "en_tool_action"),
     file!("attacks", "es"),
     file!("attacks", "pt"),
+    file!("attacks", "tr"),
 ];
 
 /// The twins file's name without `.toml`.

@@ -33,7 +33,7 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
         train: config(&args.settings, args.seed),
         n_rows: args.rows,
         max_rounds: args.rounds,
-        max_fpr: args.max_fpr,
+        max_fpr: args.max_fpr.unwrap_or(if args.benign.is_some() { 0.005 } else { 0.01 }),
         ..ImproveConfig::default()
     };
     let mut done = improve(&inputs, &gates, &settings, terminal)?;
