@@ -55,13 +55,7 @@ impl Reading {
         // Features come by family and place, so those of a slot need not stand together: counting sort.
         let mut ends = vec![0u32; 2 * n_segments - 1];
         features.iter().for_each(|f| ends[f.slot as usize] += 1);
-        let mut places = Vec::with_capacity(ends.len());
-        let mut n = 0;
-        for end in &mut ends {
-            places.push(n);
-            n += *end;
-            *end = n;
-        }
+        let mut places = starts(&mut ends);
         let mut sorted = vec![0u32; features.len()];
         for feature in features {
             let place = &mut places[feature.slot as usize];
@@ -145,14 +139,8 @@ impl Example {
             ends[bucket as usize / size] += 1;
             n[usize::from(!spec.is_char(bucket))] += 1.0;
         }
-        let mut places = Vec::with_capacity(n_ranges);
-        let mut total = 0;
-        for end in &mut ends {
-            places.push(total);
-            total += *end;
-            *end = total;
-        }
-        let mut buckets = vec![0u32; total as usize];
+        let mut places = starts(&mut ends);
+        let mut buckets = vec![0u32; ends[n_ranges - 1] as usize];
         for bucket in reading.buckets(chosen.span) {
             let place = &mut places[bucket as usize / size];
             buckets[*place as usize] = bucket;
@@ -161,6 +149,18 @@ impl Example {
         let value = |n: f32| if n > 0.0 { 1.0 / n.sqrt() } else { 0.0 };
         (buckets, ends, [CHAR_LENGTH * value(n[0]), value(n[1])])
     }
+}
+
+/// Turns the sizes of parts that follow one another into where each ends; gives where each starts.
+fn starts(sizes: &mut [u32]) -> Vec<u32> {
+    let mut n = 0;
+    let mut starts = Vec::with_capacity(sizes.len());
+    for size in sizes {
+        starts.push(n);
+        n += *size;
+        *size = n;
+    }
+    starts
 }
 
 /// The examples of the rows, in their order; `weight` says how much a row counts.
