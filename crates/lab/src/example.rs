@@ -2,7 +2,7 @@
 
 use levelhead::features::{Extractor, Feature, FeatureSpec};
 use levelhead::passage::Prompt;
-use levelhead::spans::{CHAR_LENGTH, SizeBiases, Slot, Span, Spans};
+use levelhead::spans::{SizeBiases, Slot, Span, Spans, Sum, values};
 use rayon::prelude::*;
 
 use crate::progress::Progress;
@@ -52,16 +52,9 @@ impl Reading {
         if features.is_empty() {
             return Reading::default();
         }
-        // Features come by family and place, so those of a slot need not stand together: counting sort.
-        let mut ends = vec![0u32; 2 * n_segments - 1];
-        features.iter().for_each(|f| ends[f.slot as usize] += 1);
-        let mut places = starts(&mut ends);
-        let mut sorted = vec![0u32; features.len()];
-        for feature in features {
-            let place = &mut places[feature.slot as usize];
-            sorted[*place as usize] = feature.bucket | if feature.is_new { NEW } else { 0 };
-            *place += 1;
-        }
+        // Features come by family and place, so those of a slot need not stand together.
+        let marked = |f: &Feature| f.bucket | if f.is_new { NEW } else { 0 };
+        let (sorted, ends) = deal(features.iter().map(|f| (f.slot as usize, marked(f))), 2 * n_segments - 1);
         Reading { features: sorted.into(), ends: ends.into() }
     }
 
@@ -71,7 +64,7 @@ impl Reading {
     }
 
     /// The buckets of a passage.
-    pub fn buckets(&self, span: Span) -> impl Iterator<Item = u32> {
+    pub fn buckets(&self, span: Span) -> impl Iterator<Item = u32> + Clone {
         let features = (span.first..=span.last).flat_map(|slot| self.slot(slot));
         features.filter(move |f| span.is_single() || **f & NEW != 0).map(|f| f & !NEW)
     }
@@ -133,34 +126,31 @@ impl Example {
     pub fn gather(&self, chosen: &Chosen, spec: FeatureSpec, n_ranges: usize) -> (Vec<u32>, Vec<u32>, [f32; 2]) {
         let reading = &self.texts[chosen.text];
         let size = spec.n_buckets() / n_ranges;
-        let mut ends = vec![0u32; n_ranges];
-        let mut n = [0f32; 2];
-        for bucket in reading.buckets(chosen.span) {
-            ends[bucket as usize / size] += 1;
-            n[usize::from(!spec.is_char(bucket))] += 1.0;
-        }
-        let mut places = starts(&mut ends);
-        let mut buckets = vec![0u32; ends[n_ranges - 1] as usize];
-        for bucket in reading.buckets(chosen.span) {
-            let place = &mut places[bucket as usize / size];
-            buckets[*place as usize] = bucket;
-            *place += 1;
-        }
-        let value = |n: f32| if n > 0.0 { 1.0 / n.sqrt() } else { 0.0 };
-        (buckets, ends, [CHAR_LENGTH * value(n[0]), value(n[1])])
+        let mut sums = [Sum::default(); 2];
+        reading.buckets(chosen.span).for_each(|bucket| sums[usize::from(!spec.is_char(bucket))].add(0.0));
+        let in_ranges = reading.buckets(chosen.span).map(|bucket| (bucket as usize / size, bucket));
+        let (buckets, ends) = deal(in_ranges, n_ranges);
+        (buckets, ends, values(sums))
     }
 }
 
-/// Turns the sizes of parts that follow one another into where each ends; gives where each starts.
-fn starts(sizes: &mut [u32]) -> Vec<u32> {
+/// Deals values out to parts that follow one another, in their order; gives them and where each part ends.
+fn deal(values: impl Iterator<Item = (usize, u32)> + Clone, n_parts: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut ends = vec![0u32; n_parts];
+    values.clone().for_each(|(part, _)| ends[part] += 1);
+    let mut places = Vec::with_capacity(n_parts);
     let mut n = 0;
-    let mut starts = Vec::with_capacity(sizes.len());
-    for size in sizes {
-        starts.push(n);
-        n += *size;
-        *size = n;
+    for end in &mut ends {
+        places.push(n);
+        n += *end;
+        *end = n;
     }
-    starts
+    let mut dealt = vec![0u32; n as usize];
+    for (part, value) in values {
+        dealt[places[part] as usize] = value;
+        places[part] += 1;
+    }
+    (dealt, ends)
 }
 
 /// The examples of the rows, in their order; `weight` says how much a row counts.

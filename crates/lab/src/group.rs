@@ -144,8 +144,7 @@ fn join(banded: &Banded, config: GroupConfig, table: &[u64], groups: &mut [u32])
         .flat_map_iter(|bucket| pairs(banded, config, bucket, groups))
         .collect();
     for (a, b) in pairs {
-        let (a, b) = (root(groups, a), root(groups, b));
-        groups[a.max(b) as usize] = a.min(b);
+        unite(groups, a, b);
     }
     for i in 0..groups.len() {
         groups[i] = groups[groups[i] as usize];
@@ -177,6 +176,12 @@ fn pairs(banded: &Banded, config: GroupConfig, bucket: &[u64], groups: &[u32]) -
     pairs
 }
 
+/// Makes one group of two.
+fn unite(groups: &mut [u32], a: u32, b: u32) {
+    let (a, b) = (root(groups, a), root(groups, b));
+    groups[a.max(b) as usize] = a.min(b);
+}
+
 /// The smallest member of a group, with the path to it halved (Tarjan, van Leeuwen, JACM 1984).
 fn root(groups: &mut [u32], mut i: u32) -> u32 {
     while groups[i as usize] != i {
@@ -187,24 +192,15 @@ fn root(groups: &mut [u32], mut i: u32) -> u32 {
 }
 
 /// Joins groups whose rows name the same group; a group's id stays its smallest index.
-pub fn join_named(ids: &mut [u32], names: &[Option<&str>]) {
-    let mut parent: Vec<u32> = ids.to_vec();
-    fn root(parent: &mut [u32], mut i: u32) -> u32 {
-        while parent[i as usize] != i {
-            parent[i as usize] = parent[parent[i as usize] as usize];
-            i = parent[i as usize];
-        }
-        i
-    }
+pub(crate) fn join_named(ids: &mut [u32], names: &[Option<&str>]) {
     let mut first: HashMap<&str, u32> = HashMap::new();
     for (i, name) in names.iter().enumerate() {
         let Some(name) = name.filter(|n| !n.is_empty()) else { continue };
         let known = *first.entry(name).or_insert(i as u32);
-        let (a, b) = (root(&mut parent, known), root(&mut parent, i as u32));
-        parent[a.max(b) as usize] = a.min(b);
+        unite(ids, known, i as u32);
     }
-    for (i, id) in ids.iter_mut().enumerate() {
-        *id = root(&mut parent, i as u32);
+    for i in 0..ids.len() {
+        ids[i] = root(ids, i as u32);
     }
 }
 

@@ -7,12 +7,22 @@ use std::collections::{BTreeMap, HashMap};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::group::GroupConfig;
+use crate::group::{GroupConfig, group, join_named};
 use crate::near::NearIndex;
+use crate::progress::Progress;
 use crate::row::{Dataset, text_hash};
 
 /// A column of this name says which rows have one origin: variations of one prompt, fillings of one frame.
 pub const GROUP_COLUMN: &str = "group";
+
+/// The group of every row, file after file: near-duplicates, and rows of one lineage. It is its smallest member's index.
+pub fn groups(files: &[&Dataset], progress: &dyn Progress) -> Vec<u32> {
+    let texts: Vec<&str> = files.iter().flat_map(|f| &f.rows).map(|row| row.text.as_str()).collect();
+    let names: Vec<Option<&str>> = files.iter().flat_map(|f| f.rows.iter().map(|row| f.extra(row, GROUP_COLUMN))).collect();
+    let mut ids = group(&texts, GroupConfig::default(), progress).ids;
+    join_named(&mut ids, &names);
+    ids
+}
 
 /// Why two rows must not stand on two sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -6,8 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::error::{Error, Result};
-use crate::group::{GroupConfig, group, join_named};
-use crate::leaks::GROUP_COLUMN;
+use crate::leaks::groups;
 use crate::progress::Progress;
 use crate::row::{Dataset, Row};
 use crate::split::part;
@@ -144,11 +143,7 @@ impl Inputs {
 
     /// The group of each row of each input: near-duplicates, and rows that name the same group.
     fn groups(&self, progress: &dyn Progress) -> Vec<Vec<u32>> {
-        let texts: Vec<&str> = self.all().iter().flat_map(|(_, data)| data.rows.iter().map(|r| r.text.as_str())).collect();
-        let mut ids = group(&texts, GroupConfig::default(), progress).ids;
-        let names: Vec<Option<&str>> =
-            self.all().iter().flat_map(|(_, data)| data.rows.iter().map(move |r| data.extra(r, GROUP_COLUMN))).collect();
-        join_named(&mut ids, &names);
+        let ids = groups(&self.all().map(|(_, data)| data), progress);
         let mut rest = ids.as_slice();
         self.all()
             .iter()

@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hash::step;
 use crate::passage::{LONGEST, Text, segments};
 
 /// Which n-grams are taken and how many buckets they are hashed into.
@@ -228,12 +229,6 @@ pub const REACH: usize = 4;
 const SKIP_SEED: u64 = 0x2545_f491_4f6c_dd1d;
 const CHAR_SEED: u64 = 0x51_7c_c1_b7_27_22_0a_95;
 const WORD_SEED: u64 = 0x9e_37_79_b9_7f_4a_7c_15;
-
-/// One step of the FxHash of rustc; the upper bits are the well-mixed ones.
-#[inline(always)]
-fn step(hash: u64, value: u64) -> u64 {
-    (hash.rotate_left(5) ^ value).wrapping_mul(0x51_7c_c1_b7_27_22_0a_95)
-}
 
 /// The next run of characters that are not white space, from `start` on.
 fn next_chunk(text: &str, start: usize) -> Option<(usize, usize)> {

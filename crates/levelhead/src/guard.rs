@@ -7,7 +7,7 @@ use crate::model::{FamilyModel, LinearModel, Reader};
 use crate::passage::{Prompt, Text, segments};
 use crate::provenance::Provenance;
 use crate::rules::RulePack;
-use crate::spans::{CHAR_LENGTH, Span, Sum};
+use crate::spans::{Span, Sum, values};
 use crate::verdict::{BENIGN, Layer, Reason, Severity, Threat, Verdict};
 
 /// Rules, a classifier, its calibration and a threshold.
@@ -127,7 +127,7 @@ impl Guard {
         distinct.dedup_by_key(|gram| gram.0);
         let mut sums = [Sum::default(); 2];
         distinct.iter().for_each(|gram| sums[usize::from(!spec.is_char(gram.0))].add(0.0));
-        let values = [CHAR_LENGTH * sums[0].value(), sums[1].value()];
+        let values = values(sums);
         let ranges = words(text);
         let mut weights = vec![0f32; ranges.len()];
         for (bucket, start, end) in distinct {

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod error;
+mod hash;
 pub mod normalize;
 pub mod reveal;
 pub mod passage;

@@ -8,7 +8,7 @@
 //! and the trainer both take their passages from here.
 
 /// Euclidean length of the character features, where that of the word features is 1.
-pub const CHAR_LENGTH: f32 = 0.5;
+const CHAR_LENGTH: f32 = 0.5;
 
 /// Segments of a part of a text: one of these numbers.
 pub const SIZES: [usize; 6] = [1, 2, 4, 8, 16, 32];
@@ -35,7 +35,7 @@ impl Sum {
 
     /// The value that each of the n-grams has, for features of Euclidean length 1.
     #[inline(always)]
-    pub fn value(self) -> f32 {
+    fn value(self) -> f32 {
         if self.n > 0.0 { 1.0 / self.n.sqrt() } else { 0.0 }
     }
 }
@@ -147,8 +147,15 @@ impl Spans {
 
 /// What the n-grams of a passage add to its logit.
 #[inline(always)]
-pub fn evidence([chars, words]: [Sum; 2]) -> f32 {
-    CHAR_LENGTH * chars.value() * chars.weight + words.value() * words.weight
+pub fn evidence(sums: [Sum; 2]) -> f32 {
+    let [char_value, word_value] = values(sums);
+    char_value * sums[0].weight + word_value * sums[1].weight
+}
+
+/// The value that each character and each word feature of a passage has.
+#[inline(always)]
+pub fn values([chars, words]: [Sum; 2]) -> [f32; 2] {
+    [CHAR_LENGTH * chars.value(), words.value()]
 }
 
 #[cfg(test)]

@@ -7,8 +7,7 @@ use levelhead::RulePack;
 use levelhead::features::FeatureSpec;
 use levelhead::provenance::Input;
 use levelhead_lab::calibrate::{CalibrateConfig, calibrate};
-use levelhead_lab::group::{GroupConfig, group, join_named};
-use levelhead_lab::leaks::GROUP_COLUMN;
+use levelhead_lab::leaks::groups;
 use levelhead_lab::output::{Output, write_file};
 use levelhead_lab::progress::Progress;
 use levelhead_lab::row::{Dataset, Row};
@@ -46,11 +45,7 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<ExitCode> {
             ..Dataset::default()
         });
     }
-    let texts: Vec<&str> = files.iter().flat_map(|f| &f.rows).map(|r| r.text.as_str()).collect();
-    let mut groups = group(&texts, GroupConfig::default(), terminal).ids;
-    // What was made from one frame or one prompt is like, whatever its words.
-    let names: Vec<Option<&str>> = files.iter().flat_map(|f| f.rows.iter().map(|row| f.extra(row, GROUP_COLUMN))).collect();
-    join_named(&mut groups, &names);
+    let groups = groups(&files.iter().collect::<Vec<_>>(), terminal);
     let rows: Vec<Row> = files.into_iter().flat_map(|f| f.rows).collect();
     let is_tune = split::part(&groups, HELD_BACK, args.seed, "tune");
     let is_threshold = split::part(&groups, if args.max_fpr.is_some() { HELD_BACK } else { 0.0 }, args.seed, "threshold");

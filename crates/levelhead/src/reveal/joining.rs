@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
 use std::sync::LazyLock;
+
+use crate::hash::step;
 
 /// Fewer pieces in a row are an abbreviation or a list.
 const LEAST_PIECES: usize = 5;
@@ -19,36 +22,32 @@ const WIDEST: usize = 6;
 /// What stands between single letters less often than another parts the words. Pieces of more letters are joined without
 /// gaps, for [`part`] to cut.
 pub(super) fn rejoin(text: &str) -> Option<String> {
+    let mut found = Vec::new();
+    let mut run = Run::default();
+    for piece in (Pieces { text, at: 0 }) {
+        let is_short = is_short(text, &piece);
+        if !(is_short && run.reaches(&piece, text)) {
+            run.finish(text, &mut found);
+        }
+        if is_short {
+            run.pieces.push(piece);
+        }
+    }
+    run.finish(text, &mut found);
+    replaced(text, found)
+}
+
+/// The text with parts of it, in order, replaced; nothing where there are none.
+fn replaced(text: &str, parts: Vec<(Range<usize>, String)>) -> Option<String> {
     let mut out = String::new();
     let mut copied = 0;
-    let mut run = Run::default();
-    let mut pieces = Pieces { text, at: 0 };
-    loop {
-        let piece = pieces.next();
-        if let Some(piece) = &piece
-            && run.fits(piece, text)
-        {
-            run.pieces.push(piece.clone());
-            continue;
-        }
-        if let Some(joined) = run.joined(text) {
-            let (start, end) = (run.pieces[0].start, run.pieces[run.pieces.len() - 1].end);
-            out.push_str(&text[copied..start]);
-            out.push_str(&joined);
-            copied = end;
-        }
-        run.pieces.clear();
-        match piece {
-            Some(piece) if run.fits(&piece, text) => run.pieces.push(piece),
-            Some(_) => {}
-            None => break,
-        }
-    }
-    if copied == 0 {
-        return None;
+    for (range, part) in &parts {
+        out.push_str(&text[copied..range.start]);
+        out.push_str(part);
+        copied = range.end;
     }
     out.push_str(&text[copied..]);
-    Some(out)
+    (!parts.is_empty()).then_some(out)
 }
 
 /// Ranges of letters and digits without anything between.
@@ -58,7 +57,7 @@ struct Pieces<'a> {
 }
 
 impl Iterator for Pieces<'_> {
-    type Item = std::ops::Range<usize>;
+    type Item = Range<usize>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let bytes = self.text.as_bytes();
@@ -95,16 +94,28 @@ fn next(bytes: &[u8], at: usize) -> usize {
     }
 }
 
+fn is_short(text: &str, piece: &Range<usize>) -> bool {
+    piece.len() <= LONGEST_PIECE || text[piece.clone()].chars().nth(LONGEST_PIECE).is_none()
+}
+
 /// Short pieces that follow one another.
 #[derive(Default)]
 struct Run {
-    pieces: Vec<std::ops::Range<usize>>,
+    pieces: Vec<Range<usize>>,
 }
 
 impl Run {
-    fn fits(&self, piece: &std::ops::Range<usize>, text: &str) -> bool {
-        let is_short = piece.len() <= LONGEST_PIECE || text[piece.clone()].chars().nth(LONGEST_PIECE).is_none();
-        is_short && self.pieces.last().is_none_or(|last| text[last.end..piece.start].chars().nth(WIDEST).is_none())
+    /// Whether a piece follows the last one closely.
+    fn reaches(&self, piece: &Range<usize>, text: &str) -> bool {
+        self.pieces.last().is_none_or(|last| text[last.end..piece.start].chars().nth(WIDEST).is_none())
+    }
+
+    /// Adds what the pieces join to, if they do, and begins anew.
+    fn finish(&mut self, text: &str, found: &mut Vec<(Range<usize>, String)>) {
+        if let (Some(joined), Some(first), Some(last)) = (self.joined(text), self.pieces.first(), self.pieces.last()) {
+            found.push((first.start..last.end, joined));
+        }
+        self.pieces.clear();
     }
 
     fn joined(&self, text: &str) -> Option<String> {
@@ -112,10 +123,10 @@ impl Run {
         if n < LEAST_PIECES {
             return None;
         }
-        let is_single = |p: &std::ops::Range<usize>| next(text.as_bytes(), p.start) == p.end;
+        let is_single = |p: &Range<usize>| next(text.as_bytes(), p.start) == p.end;
         let n_single = self.pieces.iter().filter(|p| is_single(p)).count();
         // Short words of ordinary prose are words by themselves.
-        let n_known = self.pieces.iter().filter(|p| WORDS.contains_key(&text[(*p).clone()])).count();
+        let n_known = self.pieces.iter().filter(|p| is_known(&text[(*p).clone()])).count();
         if n_single * 10 < n * 8 && n_known * 10 > n * 6 {
             return None;
         }
@@ -152,28 +163,19 @@ const LONGEST_RUN: usize = 400;
 
 /// Parts words that run together; nothing where there are none.
 pub(super) fn part(text: &str) -> Option<String> {
-    let mut out = String::new();
-    let mut copied = 0;
+    let mut found = Vec::new();
     let bytes = text.as_bytes();
     let mut start = 0;
     for end in 0..=bytes.len() {
         if end < bytes.len() && bytes[end].is_ascii_lowercase() {
             continue;
         }
-        if (LEAST_RUN..=LONGEST_RUN).contains(&(end - start))
-            && let Some(words) = cut(&text[start..end])
-        {
-            out.push_str(&text[copied..start]);
-            out.push_str(&words);
-            copied = end;
+        if (LEAST_RUN..=LONGEST_RUN).contains(&(end - start)) {
+            found.extend(cut(&text[start..end]).map(|words| (start..end, words)));
         }
         start = end + 1;
     }
-    if copied == 0 {
-        return None;
-    }
-    out.push_str(&text[copied..]);
-    Some(out)
+    replaced(text, found)
 }
 
 static WORDS: LazyLock<HashMap<&'static str, f32, BuildHasherDefault<Fx>>> = LazyLock::new(|| {
@@ -188,15 +190,13 @@ pub(super) fn is_known(word: &str) -> bool {
     WORDS.contains_key(word)
 }
 
-/// The FxHash of rustc. The list is fixed, so nobody can choose words that collide.
+/// The list is fixed, so nobody can choose words that collide.
 #[derive(Default)]
 struct Fx(u64);
 
 impl Hasher for Fx {
     fn write(&mut self, bytes: &[u8]) {
-        for b in bytes {
-            self.0 = (self.0.rotate_left(5) ^ u64::from(*b)).wrapping_mul(0x51_7c_c1_b7_27_22_0a_95);
-        }
+        self.0 = bytes.iter().fold(self.0, |hash, b| step(hash, u64::from(*b)));
     }
 
     fn finish(&self) -> u64 {

@@ -6,24 +6,29 @@ use super::joining::{is_known, part, rejoin};
 
 /// Calls `add` with each text found in a normalized text.
 pub(super) fn find(text: &str, add: &mut impl FnMut(Disguise, &str)) {
-    let shape = Shape::of(text);
-    if shape.reads() {
-        // Whatever a few of its words look like otherwise.
-    } else if let Some(moved) = unshift(text, &shape) {
-        add(Disguise::Shifted, &moved);
-    } else {
-        let backwards: String = text.chars().rev().collect();
-        if Shape::of(&backwards).reads() {
-            add(Disguise::Reversed, &backwards);
-        } else if text.chars().filter(|c| TURNED.contains(*c)).nth(3).is_some() {
-            add(Disguise::Reversed, &backwards.chars().map(upright).collect::<String>());
-        }
-    }
+    moved_or_turned(text, add);
     let joined = rejoin(text);
     let plain = unmask(joined.as_deref().unwrap_or(text)).or(joined);
     let parted = part(plain.as_deref().unwrap_or(text));
     if let Some(plain) = parted.or(plain) {
         add(Disguise::Spelling, &plain);
+    }
+}
+
+/// Texts that do not read as they stand, but with their letters moved or from behind.
+fn moved_or_turned(text: &str, add: &mut impl FnMut(Disguise, &str)) {
+    let shape = Shape::of(text);
+    if shape.reads() {
+        return;
+    }
+    if let Some(moved) = unshift(text, &shape) {
+        return add(Disguise::Shifted, &moved);
+    }
+    let backwards: String = text.chars().rev().collect();
+    if Shape::of(&backwards).reads() {
+        add(Disguise::Reversed, &backwards);
+    } else if text.chars().filter(|c| TURNED.contains(*c)).nth(3).is_some() {
+        add(Disguise::Reversed, &backwards.chars().map(upright).collect::<String>());
     }
 }
 
@@ -133,7 +138,7 @@ fn only_at_the_end(chunk: &str) -> bool {
 fn letter_for(c: char) -> Option<char> {
     Some(match c {
         '0' | 'о' | 'ο' | 'օ' => 'o',
-        '1' | '!' | '|' | 'і' | 'ι' | 'ı' => 'i',
+        '1' | '!' | '|' | 'і' | 'ι' => 'i',
         '3' | 'е' | 'є' | 'ε' => 'e',
         '4' | '@' | 'а' | 'α' => 'a',
         '5' | '$' | 'ѕ' => 's',
