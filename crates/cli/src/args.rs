@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use data::{DataCommand, LeaksArgs, MergeArgs};
+pub use data::{DataCommand, LabelsArgs, LeaksArgs, MergeArgs, RelabelArgs};
 pub use make::{CalibrateArgs, CrossvalArgs, ImproveArgs, ReinforceArgs, TrainArgs, TrainSettings};
 pub use measure::{AuditArgs, CompareArgs, EvaluateArgs, GateArgs, ScanArgs};
 

@@ -35,6 +35,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             commands::data::check(&files, json, &reading, &terminal)
         }
         Command::Data { command: DataCommand::Leaks(args) } => commands::leaks::run(&args, &terminal),
+        Command::Data { command: DataCommand::Labels(args) } => commands::labels::audit(&args, &terminal),
+        Command::Data { command: DataCommand::Relabel(args) } => commands::labels::correct(&args, &terminal),
         Command::Data { command: DataCommand::Merge(args) } => commands::data::merge(&args, &terminal),
         Command::Data { command: DataCommand::Starter { output, force } } => commands::data::starter(&output, force),
         Command::Train(args) => commands::train::run(&args, &terminal),

@@ -21,7 +21,7 @@ fn keys(object: &Value) -> BTreeSet<&str> {
 }
 
 /// Every command that works through data, in an order in which each finds its inputs; with its exit code.
-const COMMANDS: [(&str, i32); 14] = [
+const COMMANDS: [(&str, i32); 16] = [
     ("scan jailbreak --guard guard.lh", 1),
     ("scan --guard guard.lh --input benign.csv --output OUT.jsonl", 0),
     ("data check benign.csv", 0),
@@ -33,6 +33,8 @@ const COMMANDS: [(&str, i32); 14] = [
     ("evaluate --guard guard.lh --data labelled.csv", 0),
     ("compare guard.lh calibrated_OUT.lh --data labelled.csv", 0),
     ("data leaks --train labelled.csv --test benign.csv", 0),
+    ("data labels --data labelled.csv traffic.csv --folds 2 --char-bits 10 --word-bits 10 --epochs 1 -o suspects_OUT.csv", 0),
+    ("data relabel --data labelled.csv traffic.csv --corrections suspects_OUT.csv -o relabelled_OUT.csv", 0),
     ("crossval --data labelled.csv --folds 2 --char-bits 10 --word-bits 10 --epochs 1 --scheme random --scheme grouped", 0),
     ("gate --guard guard.lh --benign traffic.csv --attacks attacks.csv", 1),
     (
@@ -46,7 +48,7 @@ const COMMANDS: [(&str, i32); 14] = [
 fn json_is_printed_and_nothing_else() {
     let folder = Folder::with_inputs();
     // These write a file, or a line of JSON for each pair.
-    let others = ["data merge", "data leaks", "scan --guard"];
+    let others = ["data merge", "data relabel", "data leaks", "scan --guard"];
     for (args, code) in COMMANDS.iter().filter(|(args, _)| !others.iter().any(|other| args.starts_with(other))) {
         let run = folder.run(&format!("{} --json", args.replace("OUT", "out")));
         assert_eq!(run.code, Some(*code), "{args}\n{run:?}");
@@ -75,7 +77,9 @@ fn the_counts_of_every_file_are_said() {
     for (args, code) in COMMANDS.iter().filter(|(args, _)| !args.starts_with("scan jailbreak")) {
         let run = folder.run(&args.replace("OUT", "out"));
         assert_eq!(run.code, Some(*code), "{args}\n{run:?}");
-        let n_files = args.split(' ').filter(|word| word.ends_with(".csv") && !word.contains("OUT")).count();
+        let words: Vec<&str> = args.split(' ').collect();
+        let is_output = |at: usize| at > 0 && words[at - 1] == "-o";
+        let n_files = (0..words.len()).filter(|at| words[*at].ends_with(".csv") && !is_output(*at)).count();
         let n_counts = run.stderr.lines().filter(|line| line.contains(" read, ") && line.contains(" rejected")).count();
         assert_eq!(n_counts, n_files, "{args}\n{}", run.stderr);
     }
@@ -102,6 +106,8 @@ fn nothing_depends_on_the_number_of_threads() {
         "calibrated_out.lh",
         "out/audit.json",
         "out/audit.md",
+        "suspects_out.csv",
+        "relabelled_out.csv",
         "reinforced_out.csv",
         "reinforced_out.lineage.jsonl",
         "run_out/model.lh",
@@ -147,6 +153,28 @@ fn datasets_are_merged_and_looked_through() {
     let run = folder.run("data check extra.csv more.csv");
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(run.stdout.contains("extra.csv and more.csv: 1 rows of the second stand in the first"), "{}", run.stdout);
+}
+
+#[test]
+fn labels_made_wrong_are_found_and_put_right() {
+    let folder = Folder::with_inputs();
+    let trial = folder.ok(&format!("data labels --data labelled.csv {SMALL} --plant 0.05 --json")).json();
+    let (planted, last) = (trial["n_planted"].as_u64().unwrap(), trial["curve"].as_array().unwrap().last().unwrap().clone());
+    assert!(planted > 10 && last["planted"].as_u64().unwrap() * 2 > planted, "{trial}");
+    // Two benign rows become attacks, the audit names them, a person decides, and the labels are as they were.
+    let right = folder.read("labelled.csv");
+    let named: Vec<&str> = right.lines().filter_map(|line| Some(line.split_once(",0,")?.0)).take(2).collect();
+    let wrong = named.iter().fold(right.clone(), |all, text| all.replace(&format!("\n{text},0,"), &format!("\n{text},1,")));
+    folder.write("wrong.csv", &wrong);
+    folder.ok(&format!("data labels --data wrong.csv {SMALL} -o suspects.csv --top 10"));
+    let suspects = folder.read("suspects.csv");
+    assert!(named.iter().all(|text| suspects.contains(text)), "{suspects}");
+    let corrections: String = named.iter().map(|text| format!("{text},1,0\n")).collect();
+    folder.write("corrections.csv", format!("text,label,corrected\n{corrections}"));
+    let run = folder.ok("data relabel --data wrong.csv --corrections corrections.csv -o mended.csv");
+    assert!(run.stdout.contains("2 labels changed, 0 rows dropped, 0 decisions leave a row as it is"), "{run:?}");
+    let both = |name: &str| folder.run(&format!("data check {name} --json")).json()["tally"]["label"].clone();
+    assert_eq!(both("mended.csv"), both("labelled.csv"));
 }
 
 #[test]

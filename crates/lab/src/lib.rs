@@ -67,6 +67,7 @@ pub mod judged;
 pub mod improvement;
 pub mod improve;
 pub mod crossval;
+pub mod labels;
 pub mod report;
 
 pub use error::{Error, Result};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::InputArgs;
+use super::{InputArgs, TrainSettings};
 
 /// `levelhead data`.
 #[derive(Debug, Subcommand)]
@@ -22,6 +22,10 @@ pub enum DataCommand {
         #[command(flatten)]
         reading: InputArgs,
     },
+    /// List rows whose label is probably wrong
+    Labels(LabelsArgs),
+    /// Put labels right that a person has corrected in a file of `data labels`
+    Relabel(RelabelArgs),
     /// List rows that train and are also measured on, and remove them from the training side
     Leaks(LeaksArgs),
     /// Merge datasets into one, shuffled
@@ -56,6 +60,74 @@ pub struct LeaksArgs {
     /// Print every pair, one JSON object a line
     #[arg(long)]
     pub json: bool,
+    /// Replace an output that is there
+    #[arg(long)]
+    pub force: bool,
+    /// How the files are read.
+    #[command(flatten)]
+    pub reading: InputArgs,
+}
+
+/// `levelhead data labels`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  levelhead data labels --data master.csv -o suspects.csv
+  levelhead data labels --data master.csv --plant 0.02
+
+Every row is judged by a guard that has not trained on it or its near-duplicates (confident learning).
+Fill in the column `corrected` with 0, 1 or drop, then run `levelhead data relabel`.")]
+pub struct LabelsArgs {
+    /// Labelled prompts
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub data: Vec<PathBuf>,
+    /// Write the rows in doubt to FILE
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// How many rows to list, the most doubtful first
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub top: usize,
+    /// How many of them to print
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub show: usize,
+    /// A trial: flip this share of the labels and print how many of them the audit finds
+    #[arg(long, value_name = "SHARE")]
+    pub plant: Option<f64>,
+    /// How many parts the rows are divided into
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub folds: u32,
+    /// Settings of the trainer.
+    #[command(flatten)]
+    pub settings: TrainSettings,
+    /// Seed of every random choice
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Replace an output that is there
+    #[arg(long)]
+    pub force: bool,
+    /// How the files are read.
+    #[command(flatten)]
+    pub reading: InputArgs,
+}
+
+/// `levelhead data relabel`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  levelhead data relabel --data master.csv --corrections suspects.csv -o corrected.csv
+
+A decision holds for every row with the same text and the same label. One that fits no row is an error.")]
+pub struct RelabelArgs {
+    /// Labelled prompts
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub data: Vec<PathBuf>,
+    /// A file of `data labels` with its column `corrected` filled in: 0, 1, drop, or nothing to keep the label
+    #[arg(long, value_name = "FILE")]
+    pub corrections: PathBuf,
+    /// The corrected dataset
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
     /// Replace an output that is there
     #[arg(long)]
     pub force: bool,

@@ -8,6 +8,7 @@ pub mod data;
 pub mod evaluate;
 pub mod gate;
 pub mod improve;
+pub mod labels;
 pub mod leaks;
 pub mod reinforce;
 pub mod scan;

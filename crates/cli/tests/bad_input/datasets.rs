@@ -4,11 +4,14 @@ use super::fails;
 use crate::support::{Folder, Words, csv, prompts};
 
 /// Every place for a dataset; FILE is the dataset, and `true` says that its rows need labels.
-const PLACES: [(&str, bool); 20] = [
+const PLACES: [(&str, bool); 23] = [
     ("scan --guard guard.lh --input FILE --output out.jsonl", false),
     ("data check FILE", false),
     ("data check benign.csv FILE", false),
     ("data merge benign.csv FILE -o out.csv", false),
+    ("data labels --data FILE -o out.csv", true),
+    ("data relabel --data FILE --corrections labelled.csv -o out.csv", true),
+    ("data relabel --data labelled.csv --corrections FILE -o out.csv", true),
     ("train --data FILE -o out.lh", true),
     ("train --data labelled.csv FILE -o out.lh", true),
     ("calibrate --guard guard.lh --benign FILE -o out.lh", false),

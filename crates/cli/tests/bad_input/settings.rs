@@ -33,6 +33,8 @@ fn arguments_that_do_not_fit_together_are_refused() {
         ("improve --benign benign.csv -o out", "--train"),
         ("data check", "<FILES>"),
         ("data merge benign.csv", "--output"),
+        ("data labels", "--data"),
+        ("data relabel --data labelled.csv -o out.csv", "--corrections"),
         ("calibrate --guard guard.lh --benign benign.csv -o out.lh --max-fpr lots", "invalid value 'lots'"),
         ("completions dog", "invalid value 'dog'"),
     ];
