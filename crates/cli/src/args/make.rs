@@ -29,7 +29,7 @@ pub struct TrainArgs {
     /// Leave out rows equal to or near a row of these files, which are measured on
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub measured: Vec<PathBuf>,
-    /// Add the training half of the embedded starter corpus
+    /// Add the embedded starter and attack corpora, their measuring halves too
     #[arg(long)]
     pub with_starter: bool,
     /// Set the threshold for this FPR, and calibrate, on further held-back rows
@@ -107,7 +107,7 @@ pub struct CrossvalArgs {
     /// Keep only rows whose column `license` begins with one of these names
     #[arg(long, num_args = 1.., value_name = "NAME")]
     pub licenses: Vec<String>,
-    /// Train in every fold on the training half of the embedded starter corpus too
+    /// Train in every fold on the embedded starter and attack corpora too
     #[arg(long)]
     pub with_starter: bool,
     /// Settings of the trainer.

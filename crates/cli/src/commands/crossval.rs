@@ -25,7 +25,7 @@ pub fn run(args: &CrossvalArgs, terminal: &Terminal) -> Result<ExitCode> {
         keep_licenses(file, &args.licenses, terminal)?;
     }
     let rows: Vec<Row> = files.into_iter().flat_map(|f| f.rows).collect();
-    let shared = if args.with_starter { starter::training_rows() } else { Vec::new() };
+    let shared = if args.with_starter { starter::all_rows() } else { Vec::new() };
     let texts: Vec<&str> = rows.iter().chain(&shared).map(|r| r.text.as_str()).collect();
     let groups = group(&texts, GroupConfig::default(), terminal).ids;
     let own_groups = &groups[..rows.len()];
