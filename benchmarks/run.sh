@@ -10,12 +10,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 levelhead=${LEVELHEAD:-target/release/levelhead}
 permissive="MIT Apache BSD CC0 CC-BY-1 CC-BY-2 CC-BY-3 CC-BY-4 CC-BY-SA ODC CDLA DRL"
-mkdir -p "$out"
+mkdir -p "$out" docs/examples
 
-# Without folders, and without the example prompts of the clusters: measured prompts are not ours to hand on.
+# Without folders.
 clean() {
-  sed -E -e "s|$corpora/||g; s|$work/||g" \
-    -e '/^## What (set|still)/,/^## What this rests/ s/^(\| .+ \| [0-9]+ \| [0-9]+ \|) .* \|$/\1 (left out) |/'
+  sed -e "s|$corpora/||g; s|$work/||g"
 }
 
 { uname -sm; nproc; grep -m1 'model name' /proc/cpuinfo; rustc --version; } > "$out/machine.txt"
@@ -36,12 +35,15 @@ clean < "$work/starter/report.md" > "$out/starter-report.md"
 run baseline-train "$levelhead" train --data "$corpora/master.parquet" -o "$work/baseline.lh"
 run baseline-evaluate "$levelhead" evaluate --guard "$work/baseline.lh" --data "$corpora/eval_public.parquet" --benign "$corpora/benign_100k.parquet"
 run baseline-gate "$levelhead" gate --guard "$work/baseline.lh" --benign "$corpora/benign_100k.parquet" --attacks "$corpora/eval_public.parquet"
-run seed-budget "$levelhead" improve --rounds 1 --train "$corpora/master.parquet" --benign "$corpora/benign_pool.parquet" \
+run seed-budget "$levelhead" improve --no-prompts --rounds 1 --train "$corpora/master.parquet" --benign "$corpora/benign_pool.parquet" \
   --gate-benign "$corpora/benign_100k.parquet" --gate-attacks "$corpora/eval_public.parquet" -o "$work/seed"
 clean < "$work/seed/report.md" > "$out/seed-budget-report.md"
-run improve "$levelhead" improve --train "$corpora/master.parquet" --benign "$corpora/benign_pool.parquet" \
+run improve "$levelhead" improve --no-prompts --train "$corpora/master.parquet" --benign "$corpora/benign_pool.parquet" \
   --gate-benign "$corpora/benign_100k.parquet" --gate-attacks "$corpora/eval_public.parquet" -o "$work/improve"
 clean < "$work/improve/report.md" > "$out/improve-report.md"
+clean < "$work/improve/report.html" > docs/examples/report.html
+run labels-planted "$levelhead" data labels --data "$corpora/master.parquet" --plant 0.02
+run labels "$levelhead" data labels --data "$corpora/master.parquet" --show 0
 run train-all "$levelhead" train --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" -o "$work/all.lh"
 run train-default "$levelhead" train --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" --licenses $permissive \
   --with-starter --attack-weight 3 --max-fpr 0.008 -o "$work/default.lh"

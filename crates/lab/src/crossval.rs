@@ -7,12 +7,15 @@
 use std::collections::{BTreeMap, HashSet};
 
 use levelhead::{RulePack, Verdict};
+use serde::{Serialize, Serializer};
 
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::random::{Random, mix};
 use crate::row::Row;
 use crate::split::part;
+use crate::standing::{matched, mean_recall};
+use crate::stats::{Count, auc};
 use crate::subject::judge_rows;
 use crate::train::{TrainConfig, train};
 
@@ -38,6 +41,12 @@ impl Scheme {
             Scheme::Grouped => "grouped",
             Scheme::BySource => "by-source",
         }
+    }
+}
+
+impl Serialize for Scheme {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -125,6 +134,55 @@ pub fn out_of_fold(folded: Folded<'_>, config: TrainConfig, progress: &dyn Progr
         }
     }
     Ok(verdicts.into_iter().map(|v| v.expect("every row is in a fold")).collect())
+}
+
+/// The FPR at which the splits are compared.
+const PREMIUM_FPR: f64 = 0.01;
+
+/// What cross-validation under one split says.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Premium {
+    /// How the rows were divided.
+    pub scheme: Scheme,
+    /// Mean recall over sources at 1 % FPR on the rows' own benign part.
+    pub mean_recall: Option<f64>,
+    /// Area under the ROC curve.
+    pub auc: Option<f64>,
+    /// Benign rows flagged at the natural threshold.
+    pub false_positives: Count,
+}
+
+/// Cross-validates labelled rows under every split that they allow, for the leakage premium.
+///
+/// # Errors
+/// As [`train`], where a fold leaves rows of one class.
+pub fn premium(
+    rows: &[&Row],
+    groups: &[u32],
+    n_folds: u32,
+    config: TrainConfig,
+    progress: &dyn Progress,
+) -> Result<Vec<Premium>> {
+    let mut found = Vec::new();
+    for scheme in Scheme::ALL {
+        // Only the split by source can fail for want of sources; the others then still say something.
+        let Ok(folds) = folds(rows, groups, scheme, n_folds, config.seed) else { continue };
+        let folded = Folded { rows, shared: &[], groups, folds: &folds, scheme };
+        let verdicts = out_of_fold(folded, config, progress)?;
+        let of = |keep: fn(&Row) -> bool| -> (Vec<&Row>, Vec<Verdict>) {
+            rows.iter().zip(&verdicts).filter(|(row, _)| keep(row)).map(|(row, verdict)| (*row, verdict.clone())).unzip()
+        };
+        let (benign, attacks) = (of(|row| !row.is_attack()), of(Row::counts_in_recall));
+        let recall = matched((&benign.0, &benign.1), (&attacks.0, &attacks.1), PREMIUM_FPR);
+        let scores = |verdicts: &[Verdict]| verdicts.iter().map(|v| v.score.0).collect::<Vec<f64>>();
+        found.push(Premium {
+            scheme,
+            mean_recall: recall.and_then(|m| mean_recall(&m.recall)),
+            auc: auc(&scores(&benign.1), &scores(&attacks.1)),
+            false_positives: Count { hits: benign.1.iter().filter(|v| v.flagged).count(), n: benign.1.len() },
+        });
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

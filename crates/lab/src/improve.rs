@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::audit::{Audit, AuditInput, audit};
 use crate::calibrate::calibrate;
 use crate::choose::{Candidate, Plan, ReinforceConfig};
+use crate::crossval::premium;
 use crate::error::Result;
 use crate::gate::Gates;
 use crate::group::GroupConfig;
@@ -260,7 +261,14 @@ impl<'a> Run<'a> {
         let before = Judged::new(&first[1], holdout);
         let after = Judged::new(&chosen[1], holdout);
         let seed = self.config.train.seed;
+        let (parts, n_folds) = (self.parts, self.config.premium_folds);
+        let premium = match n_folds {
+            0 => Vec::new(),
+            _ => premium(&parts.labelled, &parts.labelled_groups, n_folds, self.config.train, self.progress)?,
+        };
         Ok(Improved {
+            curves: [(&before, &first), (&after, &chosen)].map(|(judged, guards)| judged.curves(holdout, guards[1].threshold.0)),
+            premium,
             holdout: after.check(self.gates, holdout, Some(&before.attacks)),
             evaluation: after.evaluate(holdout, seed),
             first_on_holdout: before.standing(holdout),

@@ -6,6 +6,8 @@ use serde::Serialize;
 use crate::audit::Audit;
 use crate::calibrate::CalibrateConfig;
 use crate::choose::{Plan, ReinforceConfig};
+use crate::crossval::Premium;
+use crate::curves::Curves;
 use crate::evaluation::Evaluation;
 use crate::gate::GateReport;
 use crate::reinforce::Lineage;
@@ -24,6 +26,7 @@ use crate::train::TrainConfig;
 /// | `max_fpr` | 0.005 | the FPR that the threshold keeps on held-back traffic | above 0, below 1 |
 /// | `matched_fpr` | 0.01 | where recall is compared from round to round | above 0, below 1 |
 /// | `least_gain` | 0.002 | a round that gains less recall than this is the last | |
+/// | `premium_folds` | 3 | parts of the cross-validation behind the leakage premium; 0 leaves it out | 0, 2 up |
 /// | `near_misses` | 0.02 | share of the mined traffic that counts as false positives, or nearly: the highest scores | 0 to 1 |
 #[derive(Debug, Clone)]
 pub struct ImproveConfig {
@@ -41,6 +44,8 @@ pub struct ImproveConfig {
     pub matched_fpr: f64,
     /// A round that gains less recall than this is the last.
     pub least_gain: f64,
+    /// Parts of the cross-validation behind the leakage premium.
+    pub premium_folds: u32,
     /// Share of the mined traffic that counts as false positives, or nearly.
     pub near_misses: f64,
 }
@@ -55,6 +60,7 @@ impl Default for ImproveConfig {
             max_fpr: 0.005,
             matched_fpr: 0.01,
             least_gain: 0.002,
+            premium_folds: 3,
             near_misses: 0.02,
         }
     }
@@ -123,6 +129,10 @@ pub struct Improved {
     pub best_on_holdout: Standing,
     /// Recall at the matched FPR on the holdout half: first guard, best guard.
     pub matched_on_holdout: [Option<Matched>; 2],
+    /// What plots show of the holdout half: first guard, best guard.
+    pub curves: [Curves; 2],
+    /// The training rows cross-validated under each split; empty where that was not asked.
+    pub premium: Vec<Premium>,
     /// Rows by what they were used for.
     pub sizes: Vec<(&'static str, usize)>,
     /// Rows refused, by input and reason.

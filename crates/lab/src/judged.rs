@@ -2,6 +2,7 @@
 
 use levelhead::{Guard, Verdict};
 
+use crate::curves::{Curves, curves};
 use crate::evaluate::evaluate;
 use crate::evaluation::Evaluation;
 use crate::gate::{GateData, GateReport, Gates};
@@ -31,6 +32,11 @@ impl Judged {
             attacks: judge_rows(guard, &half.attacks, &Silent),
             hard_negatives: judge_rows(guard, &half.hard_negatives, &Silent),
         }
+    }
+
+    /// What plots show.
+    pub fn curves(&self, half: &Half<'_>, threshold: f64) -> Curves {
+        curves((&half.benign, &self.benign), (&half.attacks, &self.attacks), threshold)
     }
 
     /// What is flagged at the guard's own threshold.

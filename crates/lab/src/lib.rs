@@ -61,13 +61,16 @@ pub mod variation;
 pub mod choose;
 mod neighbor;
 pub mod reinforce;
+pub mod curves;
 pub mod standing;
 pub mod parts;
 pub mod judged;
+pub mod crossval;
 pub mod improvement;
 pub mod improve;
-pub mod crossval;
 pub mod labels;
 pub mod report;
+mod svg;
+pub mod report_html;
 
 pub use error::{Error, Result};

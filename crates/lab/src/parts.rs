@@ -3,12 +3,12 @@
 //! Parts are divided by group, so a near-duplicate never stands on two sides. A training-side row that is in a group with a
 //! measured one is refused, and counted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::leaks::groups;
 use crate::progress::Progress;
-use crate::row::{Dataset, Row};
+use crate::row::{Dataset, Row, text_hash};
 use crate::split::part;
 
 /// The inputs of `improve`.
@@ -31,6 +31,10 @@ pub struct Inputs {
 /// The rows by what they are for.
 #[derive(Debug, Default)]
 pub struct Parts<'a> {
+    /// All labelled rows that may train.
+    pub labelled: Vec<&'a Row>,
+    /// Their groups.
+    pub labelled_groups: Vec<u32>,
     /// Trains the first guard, and every later one.
     pub fit: Vec<&'a Row>,
     /// Labelled rows held back to stop training, and attacks to calibrate on.
@@ -129,7 +133,16 @@ impl Inputs {
         let rest_rows: Vec<&Row> = rest.iter().map(|i| benign[*i]).collect();
         (parts.threshold, parts.mine) = halves(&rest_rows, &threshold);
 
-        let in_gate = |ids: &[u32]| part(ids, 0.5, seed, "gate");
+        (parts.labelled, parts.labelled_groups) = (train, train_groups);
+
+        // By what a group says and not by its number, which hangs on every other input: the halves of a file stay what they are.
+        let mut key_of: HashMap<u32, u64> = HashMap::new();
+        let pairs = [(&gate_benign, &gate_benign_groups), (&gate_attacks, &gate_attack_groups), (&hard, &hard_groups)];
+        for (row, id) in pairs.iter().flat_map(|(rows, ids)| rows.iter().zip(*ids)) {
+            let key = text_key(&row.text);
+            key_of.entry(*id).and_modify(|least| *least = key.min(*least)).or_insert(key);
+        }
+        let in_gate = |ids: &[u32]| part(&ids.iter().map(|id| key_of[id]).collect::<Vec<u64>>(), 0.5, seed, "gate");
         let (gate, holdout) = (&mut parts.gate, &mut parts.holdout);
         (gate.benign, holdout.benign) = halves(&gate_benign, &in_gate(&gate_benign_groups));
         (gate.benign_groups, holdout.benign_groups) = halves(&gate_benign_groups, &in_gate(&gate_benign_groups));
@@ -185,6 +198,12 @@ impl Parts<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// A number that stands for a text.
+fn text_key(text: &str) -> u64 {
+    let bytes = text_hash(text);
+    u64::from_le_bytes(bytes.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
 }
 
 #[cfg(test)]
@@ -249,6 +268,17 @@ mod tests {
         let parts = inputs.divide(42, &Silent).unwrap();
         let names = |rows: &[&Row]| -> HashSet<String> { rows.iter().map(|r| r.extra[0].to_string()).collect() };
         assert!(names(&parts.gate.benign).is_disjoint(&names(&parts.holdout.benign)));
+    }
+
+    #[test]
+    fn the_halves_of_a_file_hang_on_no_other_input() {
+        let inputs = inputs();
+        let other = Inputs { train: data(777, Label::Attack, "others"), ..inputs.clone() };
+        let halves = |inputs: &Inputs| {
+            let parts = inputs.divide(42, &Silent).unwrap();
+            [parts.gate.benign, parts.gate.attacks].map(|rows| rows.iter().map(|row| row.text.clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(halves(&inputs), halves(&other));
     }
 
     #[test]

@@ -1,25 +1,64 @@
-//! The report of a run of the loop, as Markdown: the verdict first, then round by round, then what it rests on.
+//! The report of a run of the loop: the verdict first, then round by round, then what it rests on.
+//!
+//! Its words and tables are Markdown; [`crate::report_html`] makes a page of the same sections and adds the plots.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+
+use levelhead::provenance::Input;
 
 use crate::gate_text::gate_markdown;
 use crate::improvement::{Improved, Round};
 use crate::standing::{Matched, Standing, mean_recall};
 use crate::stats::Count;
 
-/// Writes the report.
-pub fn report_markdown(run: &Improved, command: &str) -> String {
-    let mut out = String::new();
-    verdict(&mut out, run);
-    rounds(&mut out, run);
-    for pair in run.rounds.windows(2) {
-        one_round(&mut out, &pair[0], &pair[1]);
-    }
-    holdout(&mut out, run);
-    clusters(&mut out, run);
-    ground(&mut out, run, command);
-    out
+/// How a run came about: what a report cites.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The command as it was typed.
+    pub command: &'a str,
+    /// The files read, those that train first.
+    pub inputs: &'a [Input],
+    /// Whether prompts may be shown, as examples of clusters.
+    pub shows_prompts: bool,
+}
+
+/// A part of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    Verdict,
+    Rounds,
+    EachRound,
+    Holdout,
+    Slices,
+    Clusters,
+    Leakage,
+    Ground,
+}
+
+/// The report as Markdown.
+pub fn report_markdown(run: &Improved, origin: Origin<'_>) -> String {
+    sections(run, origin).into_iter().map(|(_, text)| text).collect()
+}
+
+/// The parts of the report in their order, as Markdown.
+pub(crate) fn sections(run: &Improved, origin: Origin<'_>) -> Vec<(Section, String)> {
+    let write = |section| {
+        let mut out = String::new();
+        match section {
+            Section::Verdict => verdict(&mut out, run),
+            Section::Rounds => rounds(&mut out, run),
+            Section::EachRound => run.rounds.windows(2).for_each(|pair| one_round(&mut out, &pair[0], &pair[1])),
+            Section::Holdout => out.push_str("## The holdout, by slice\n\nBoth guards at their calibrated thresholds.\n\n"),
+            Section::Slices => slices(&mut out, run),
+            Section::Clusters => clusters(&mut out, run, origin.shows_prompts),
+            Section::Leakage => leakage(&mut out, run),
+            Section::Ground => ground(&mut out, run, origin),
+        }
+        (section, out)
+    };
+    use Section::{Clusters, EachRound, Ground, Holdout, Leakage, Rounds, Slices, Verdict};
+    [Verdict, Rounds, EachRound, Holdout, Slices, Clusters, Leakage, Ground].map(write).into()
 }
 
 fn percent(count: &Count) -> String {
@@ -162,10 +201,8 @@ fn for_both(out: &mut String, before: &BTreeMap<String, Count>, after: &BTreeMap
     }
 }
 
-fn holdout(out: &mut String, run: &Improved) {
-    let _ = writeln!(out, "## The holdout, by slice\n");
+fn slices(out: &mut String, run: &Improved) {
     let [first, best]: [&Standing; 2] = [&run.first_on_holdout, &run.best_on_holdout];
-    let _ = writeln!(out, "Both guards at their calibrated thresholds.\n");
     let _ = writeln!(out, "| FPR | first guard | this guard | points |\n|---|---:|---:|---:|");
     for_both(out, &first.by_category, &best.by_category);
     let _ = writeln!(out, "\n| recall | first guard | this guard | points |\n|---|---:|---:|---:|");
@@ -173,7 +210,7 @@ fn holdout(out: &mut String, run: &Improved) {
     let _ = writeln!(out, "\n{}", crate::evaluation_text::evaluation_markdown(&run.evaluation));
 }
 
-fn clusters(out: &mut String, run: &Improved) {
+fn clusters(out: &mut String, run: &Improved, shows_prompts: bool) {
     for (title, found) in [("What set the first guard off", &run.first_audit), ("What still fires", &run.last_audit)] {
         let _ = writeln!(
             out,
@@ -183,7 +220,10 @@ fn clusters(out: &mut String, run: &Improved) {
         let _ = writeln!(out, "| phrase | prompts | distinct | example |\n|---|---:|---:|---|");
         for cluster in found.clusters.iter().take(10) {
             let example = cluster.examples.first().and_then(|id| found.fp_details.iter().find(|fp| fp.id == *id));
-            let example = example.map_or(String::new(), |fp| shorten(&fp.prompt));
+            let example = match shows_prompts {
+                true => example.map_or(String::new(), |fp| shorten(&fp.prompt)),
+                false => "(left out)".to_string(),
+            };
             let _ = writeln!(out, "| {} | {} | {} | {example} |", shorten(&cluster.phrase), cluster.entries, cluster.distinct);
         }
         out.push('\n');
@@ -198,17 +238,42 @@ fn shorten(text: &str) -> String {
     format!("{}{dots}", short.replace('\\', "\\\\").replace('|', "\\|").replace('`', "\\`").replace('<', "&lt;"))
 }
 
-fn ground(out: &mut String, run: &Improved, command: &str) {
-    let _ = writeln!(out, "## What this rests on\n\n```\n{command}\n```\n\n| rows | used to |\n|---:|---|");
-    for (what, n) in &run.sizes {
-        let _ = writeln!(out, "| {n} | {what} |");
-    }
-    let _ = writeln!(out, "\nParts are divided by near-duplicate group. Rows refused:\n");
+fn leakage(out: &mut String, run: &Improved) {
+    let _ = writeln!(out, "## Leakage\n\nRows of one input that equal or nearly equal a measured row do not train. Refused:\n");
     if run.refused.is_empty() {
         let _ = writeln!(out, "- none");
     }
     for (reason, n) in &run.refused {
         let _ = writeln!(out, "- {n} rows, {reason}");
     }
+    if run.premium.is_empty() {
+        let _ = writeln!(out, "\nThe leakage premium was not measured in this run.\n");
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "\n**The leakage premium**: the first guard's training rows, cross-validated under three ways to divide them. A random \
+         split lets near-duplicates of a test row train, a split by group does not, a split by source keeps the style of a \
+         collection out too. What falls from the first line to the last is no skill.\n\n\
+         | split | mean recall at 1 % FPR | AUC | FPR, natural |\n|---|---:|---:|---:|"
+    );
+    let share = |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{v:.3}"));
+    for line in &run.premium {
+        let fpr = percent(&line.false_positives);
+        let _ = writeln!(out, "| {} | {} | {} | {fpr} |", line.scheme.name(), share(line.mean_recall), share(line.auc));
+    }
+    out.push('\n');
+}
+
+fn ground(out: &mut String, run: &Improved, origin: Origin<'_>) {
+    let _ = writeln!(out, "## What this rests on\n\n```\n{}\n```\n\n| file | BLAKE3 |\n|---|---|", origin.command);
+    for input in origin.inputs {
+        let _ = writeln!(out, "| {} | `{}` |", shorten(&input.name), input.blake3);
+    }
+    let _ = writeln!(out, "\n| rows | used to |\n|---:|---|");
+    for (what, n) in &run.sizes {
+        let _ = writeln!(out, "| {n} | {what} |");
+    }
+    let _ = writeln!(out, "\nParts are divided by near-duplicate group.");
     let _ = writeln!(out, "\nThreshold: {}.", run.guard.provenance.threshold);
 }

@@ -4,11 +4,11 @@ use crate::random::{Random, mix};
 
 /// Which rows of a dataset go to a part, by group: about `share` of the groups, the same for the same seed.
 ///
-/// `groups` gives the group of each row. `purpose` names the split, so that two splits of the same rows are independent.
-pub fn part(groups: &[u32], share: f64, seed: u64, purpose: &str) -> Vec<bool> {
+/// `groups` gives the group of each row, by any number that stands for it. `purpose` names the split, so that two splits of the same rows are independent.
+pub fn part<K: Copy + Into<u64>>(groups: &[K], share: f64, seed: u64, purpose: &str) -> Vec<bool> {
     let salt = Random::new(seed, purpose).next_u64();
     // The upper 53 bits as a number from 0 to below 1.
-    groups.iter().map(|g| ((mix(salt ^ u64::from(*g)) >> 11) as f64 / (1u64 << 53) as f64) < share).collect()
+    groups.iter().map(|g| ((mix(salt ^ (*g).into()) >> 11) as f64 / (1u64 << 53) as f64) < share).collect()
 }
 
 #[cfg(test)]

@@ -47,17 +47,21 @@ pub struct Starter {
     pub n_repeats: usize,
 }
 
-/// Expands the starter corpus; each call gives the same rows.
+/// Expands the starter corpus; each call gives the same rows. Of the attack corpus it takes a part, so that the whole loop runs
+/// in less than a minute.
 pub fn starter() -> Starter {
-    build(&FILES, TWINS, &ATTACKS).expect("the embedded files are parsed by a test")
+    build(&FILES, TWINS, &ATTACKS, SCENARIO_STEP).expect("the embedded files are parsed by a test")
 }
 
-/// Every row of the starter corpus, for a guard that is measured on other data alone.
+/// Every row of the starter corpus and of the attack corpus, for a guard that is measured on other data alone.
 pub fn all_rows() -> Vec<Row> {
-    let corpus = starter();
+    let corpus = build(&FILES, TWINS, &ATTACKS, 1).expect("the embedded files are parsed by a test");
     let Starter { train, benign, gate_benign, gate_attacks, hard_negatives_train, hard_negatives_test, .. } = corpus;
     [train, benign, hard_negatives_train, gate_benign, gate_attacks, hard_negatives_test].into_iter().flatten().collect()
 }
+
+/// Of every so many rows of the attack corpus, [`starter`] takes one; an attack and its twin stay together.
+const SCENARIO_STEP: usize = 2;
 
 /// Fillings of a frame. Programming has a gate of its own, whose bound of 0.5 % needs the more rows.
 const N_ATTACK: usize = 4;
@@ -75,8 +79,9 @@ const TRIGGERS: &str = "\
     password persona policy previous pretend private prompt repeat restrict reveal role root rule secret system token \
     translat unlock uncensored";
 
-/// Builds the corpus from frame files and attack files, given as stem and content, and a twins file.
-fn build(files: &[(&str, &str)], twins: &str, attacks: &[(&str, &str)]) -> Result<Starter> {
+/// Builds the corpus from frame files and attack files, given as stem and content, and a twins file. One in `step` rows of the
+/// attack corpus is taken.
+fn build(files: &[(&str, &str)], twins: &str, attacks: &[(&str, &str)], step: usize) -> Result<Starter> {
     let known = HashMap::with_capacity(1 << 15);
     let mut builder = Builder { starter: Starter::default(), known, normalized: Normalized::default() };
     let mut n_twins = [0, 0];
@@ -92,7 +97,7 @@ fn build(files: &[(&str, &str)], twins: &str, attacks: &[(&str, &str)]) -> Resul
     }
     let made = scenarios(attacks)?;
     for (rows, trains_first) in [(made.attacks, true), (made.twins, true), (made.benign, false)] {
-        builder.add_scenarios(rows, trains_first)?;
+        builder.add_scenarios(rows.into_iter().step_by(step), trains_first)?;
     }
     Ok(builder.starter)
 }
@@ -155,7 +160,7 @@ impl Builder {
     }
 
     /// Adds rows of the attack corpus: attacks and their twins train the first guard, other harmless texts are traffic to mine.
-    fn add_scenarios(&mut self, rows: Vec<Row>, trains_first: bool) -> Result<()> {
+    fn add_scenarios(&mut self, rows: impl Iterator<Item = Row>, trains_first: bool) -> Result<()> {
         for mut row in rows {
             row.extra = row.extra[..EXTRA.len()].into();
             if self.is_new(&row)? {
@@ -358,7 +363,7 @@ mod tests {
             (good, frames("z"), "hard_negatives/train/1 and attack_other_attack/train/2 have the same text, \"b\", with"),
         ];
         for (twins, frames, expected) in rows {
-            let error = build(&[("attack_other_attack", &frames)], &twins, &[]).unwrap_err().to_string();
+            let error = build(&[("attack_other_attack", &frames)], &twins, &[], 1).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }
@@ -368,7 +373,7 @@ mod tests {
         let twins =
             "[[twin]]\nsplit = 'test'\nfamily = 'role_persona'\nattack = 'Be Max'\nbenign = 'Who is Max?'\nwhy = 'a question'";
         let frames = "family = 'role_persona'\n[frames]\ntrain = ['be {max|tom|ann}', 'be tom']\ntest = ['be {ann|joe}']";
-        let starter = build(&[("attack_role_persona", frames)], twins, &[]).unwrap();
+        let starter = build(&[("attack_role_persona", frames)], twins, &[], 1).unwrap();
         let texts = |rows: &[Row]| rows.iter().map(|r| r.text.clone()).collect::<BTreeSet<String>>();
         assert_eq!(texts(&starter.train), ["be ann", "be tom"].map(String::from).into());
         assert_eq!(texts(&starter.gate_attacks), ["Be Max", "be joe"].map(String::from).into());

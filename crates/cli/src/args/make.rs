@@ -216,7 +216,7 @@ pub struct ReinforceArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Without arguments it runs on the embedded starter corpus and writes to ./levelhead-run.
 
-DIR gets model.lh, reinforced_training_data.csv with its lineage, audit.json, gate.json, report.md and run.json.
+DIR gets model.lh, reinforced_training_data.csv with its lineage, audit.json, gate.json, report.html, report.md and run.json.
 False positives are mined from --benign alone; thresholds are set on a part of it that is not mined. Each gate
 file is split by near-duplicate group: one half is read each round, the other once, by the report.
 
@@ -249,6 +249,12 @@ pub struct ImproveArgs {
     /// Rounds, at most
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub rounds: usize,
+    /// Leave prompts out of the reports, for reports that travel
+    #[arg(long)]
+    pub no_prompts: bool,
+    /// Parts of the cross-validation behind the report's leakage premium, 0 for none [default: 3; on the starter corpus 2]
+    #[arg(long, value_name = "N")]
+    pub premium_folds: Option<u32>,
     /// The FPR that the threshold keeps on held-back traffic, with 95 % confidence [default: 0.005; on the
     /// starter corpus, whose held-back traffic is too small to keep so little, 0.01]
     #[arg(long, value_name = "RATE")]

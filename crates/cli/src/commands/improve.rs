@@ -11,7 +11,8 @@ use levelhead_lab::improve::improve;
 use levelhead_lab::improvement::{ImproveConfig, Improved};
 use levelhead_lab::output::{Output, write_file};
 use levelhead_lab::parts::Inputs;
-use levelhead_lab::report::report_markdown;
+use levelhead_lab::report::{Origin, report_markdown};
+use levelhead_lab::report_html::report_html;
 use levelhead_lab::row::{Dataset, Row};
 use levelhead_lab::{starter, write};
 use serde_json::json;
@@ -34,6 +35,7 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
         n_rows: args.rows,
         max_rounds: args.rounds,
         max_fpr: args.max_fpr.unwrap_or(if args.benign.is_some() { 0.005 } else { 0.01 }),
+        premium_folds: args.premium_folds.unwrap_or(if args.benign.is_some() { 3 } else { 2 }),
         ..ImproveConfig::default()
     };
     let mut done = improve(&inputs, &gates, &settings, terminal)?;
@@ -42,7 +44,8 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
     done.guard.provenance.licenses = count_licenses(std::slice::from_ref(&inputs.train));
     let measured: Vec<Input> = files[2..].iter().map(|f| input(f)).collect();
     let command = command_line();
-    let report = report_markdown(&done, &command);
+    let all: Vec<Input> = done.guard.provenance.inputs.iter().chain(&measured).cloned().collect();
+    let origin = Origin { command: &command, inputs: &all, shows_prompts: !args.no_prompts };
     let run = json!({
         "levelhead_version": env!("CARGO_PKG_VERSION"),
         "command": command,
@@ -54,6 +57,7 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
         "best_round": done.best,
         "ended": done.ended,
         "refused": done.refused,
+        "premium": done.premium,
         "passed": done.holdout.passed,
         "holdout": {"first": done.first_on_holdout, "best": done.best_on_holdout, "matched": done.matched_on_holdout},
         "evaluation": done.evaluation,
@@ -61,18 +65,18 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
     });
     let run = serde_json::to_string_pretty(&run)?;
     let folder = output.create_folder()?;
-    write_all(folder, &done, &report, &run)?;
+    write_all(folder, &done, origin, &run)?;
     output.finish()?;
     if args.json {
         print(run)?;
     } else {
         print(gate::readable(&done.holdout))?;
-        print(format!("read {}", args.output.join("report.md").display()))?;
+        print(format!("read {}", args.output.join("report.html").display()))?;
     }
     Ok(exit_code(done.holdout.passed))
 }
 
-fn write_all(folder: &Path, done: &Improved, report: &str, run: &str) -> Result<()> {
+fn write_all(folder: &Path, done: &Improved, origin: Origin<'_>, run: &str) -> Result<()> {
     let file = |name: &str, bytes: &[u8]| write_file(&folder.join(name), bytes, false);
     file("model.lh", &done.guard.to_bytes())?;
     write::write(&folder.join("reinforced_training_data.csv"), &[], &done.reinforced, false)?;
@@ -80,7 +84,8 @@ fn write_all(folder: &Path, done: &Improved, report: &str, run: &str) -> Result<
     file("audit.json", serde_json::to_string_pretty(&done.first_audit)?.as_bytes())?;
     file("audit.md", audit_markdown(&done.first_audit).as_bytes())?;
     file("gate.json", serde_json::to_string_pretty(&done.holdout)?.as_bytes())?;
-    file("report.md", report.as_bytes())?;
+    file("report.md", report_markdown(done, origin).as_bytes())?;
+    file("report.html", report_html(done, origin).as_bytes())?;
     Ok(file("run.json", run.as_bytes())?)
 }
 

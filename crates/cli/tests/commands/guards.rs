@@ -117,7 +117,7 @@ fn the_loop_leaves_a_run_that_other_commands_take() {
     );
     let run = folder.run(&args);
     assert!(matches!(run.code, Some(0 | 1)), "{run:?}");
-    assert!(run.stdout.ends_with("read run/report.md\n"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("read run/report.html\n"), "{}", run.stdout);
     let mut names: Vec<String> =
         std::fs::read_dir(folder.path("run")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -128,6 +128,7 @@ fn the_loop_leaves_a_run_that_other_commands_take() {
         "model.lh",
         "reinforced_training_data.csv",
         "reinforced_training_data.lineage.jsonl",
+        "report.html",
         "report.md",
         "run.json",
     ];
@@ -143,4 +144,15 @@ fn the_loop_leaves_a_run_that_other_commands_take() {
     let again = folder.run(&format!("{args} --force --json"));
     assert_eq!(again.code, run.code, "{again:?}");
     assert_eq!(again.json()["holdout"], report["holdout"]);
+    let page = folder.read("run/report.html");
+    for title in ["ROC", "Rounds", "FPR by category", "Recall by source", "Reliability", "Scores of the first", "Leakage premium"]
+    {
+        assert!(page.contains(&format!("<title>{title}")), "{title}");
+    }
+    assert!(page.len() < 3_000_000 && !page.contains("<script") && !page.contains("http"));
+    let example = folder.json("run/audit.json")["fp_details"][0]["prompt"].as_str().unwrap().to_string();
+    folder.run(&format!("{args} --force --no-prompts"));
+    for name in ["run/report.html", "run/report.md"] {
+        assert!(page.contains("What set the first guard off") && !folder.read(name).contains(&example), "{name}");
+    }
 }
