@@ -9,7 +9,7 @@ use crate::measure::{Entry, Figures, Measured, Sample, distinct_texts};
 use crate::stats::{Count, Interval, threshold_at_fpr};
 use crate::words::{number, percent_limit};
 
-pub use crate::evaluation::{CountedFigure, Evaluation, FPRS, Figure, RecallAtFpr, Share};
+pub use crate::evaluation::{CountedFigure, Evaluation, FPRS, Figure, PREVALENCES, RecallAtFpr, Share};
 
 /// Measures a guard. Thresholds for a stated FPR come from the benign rows of `reference_benign`, or else of `data`.
 ///
@@ -51,7 +51,7 @@ pub fn evaluate(data: Measured, reference_benign: Option<Measured>, seed: u64) -
     let no_rows = entries.is_empty().then(|| "there are no labelled rows that count".to_string());
     let no_scores = || unusable_scores(&sample);
     let findings = Findings { point: roc.point(), resamples: roc.resamples(seed), roc: &roc };
-    Evaluation {
+    let mut evaluation = Evaluation {
         rows: data.rows.len(),
         distinct_rows: distinct_texts(data.rows).into_iter().max().map_or(0, |last| last as usize + 1),
         groups: sample.n_groups,
@@ -67,6 +67,8 @@ pub fn evaluate(data: Measured, reference_benign: Option<Measured>, seed: u64) -
         recall: Share::of_hits(caught),
         recall_by_source: sample.sources.iter().cloned().zip(sample.caught.iter().map(|c| Share::of_hits(*c))).collect(),
         mean_recall: findings.mean(no_attacks.clone(), |f| f.mean_recall),
+        reference_false_positive_rate: reference.as_ref().map(|r| Share::of_false_positives(r.benign)),
+        precision_at_prevalence: Vec::new(),
         precision: Share::of_hits(Count { hits: caught.hits, n: caught.hits + benign.hits }),
         f1: findings.figure(no_attacks.clone(), |f| f.f1),
         auc: findings.figure(no_class.or_else(no_scores), |f| f.auc),
@@ -75,7 +77,9 @@ pub fn evaluate(data: Measured, reference_benign: Option<Measured>, seed: u64) -
         brier_score: findings.figure(no_rows.or_else(no_scores), |f| f.brier),
         resamples: N_RESAMPLES,
         seed,
-    }
+    };
+    evaluation.set_prevalences(&PREVALENCES);
+    evaluation
 }
 
 /// The figures of the rows as they are and of every resample.

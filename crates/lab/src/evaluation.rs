@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::stats::{Count, Interval};
+use crate::stats::{Count, Interval, precision_at_prevalence};
 
 /// The false positive rates that recall is given at.
 pub const FPRS: [f64; 3] = [0.01, 0.005, 0.001];
@@ -49,6 +49,11 @@ pub struct Evaluation {
     pub mean_recall: Figure,
     /// Attacks among the flagged rows; it holds for this share of attacks only.
     pub precision: Share,
+    /// Benign rows of the reference that are flagged at the guard's own threshold, where there is a reference.
+    pub reference_false_positive_rate: Option<Share>,
+    /// Precision at stated shares of attacks in the traffic, from recall and the false positive rate of the reference, or else of
+    /// these rows.
+    pub precision_at_prevalence: Vec<PrecisionAt>,
     /// Harmonic mean of precision and recall.
     pub f1: Figure,
     /// Area under the ROC curve.
@@ -63,6 +68,38 @@ pub struct Evaluation {
     pub resamples: usize,
     /// Seed of the resamples.
     pub seed: u64,
+}
+
+/// The share of alarms that are right where attacks are a stated share of the traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PrecisionAt {
+    /// Attacks among all prompts, above 0 and below 1.
+    pub prevalence: f64,
+    /// The precision there; nothing where nothing would be flagged, or a class is missing.
+    pub value: Option<f64>,
+    /// From the exact 97.5 % bounds of recall and of the false positive rate, one on each side: at least 95 % by Bonferroni.
+    pub interval: Option<Interval>,
+}
+
+/// The shares of attacks that are shown where none is asked for.
+pub const PREVALENCES: [f64; 3] = [0.01, 0.001, 0.0001];
+
+impl Evaluation {
+    /// Gives the precision at these shares of attacks.
+    ///
+    /// Source: Bayes' rule, [`precision_at_prevalence`].
+    pub fn set_prevalences(&mut self, prevalences: &[f64]) {
+        let benign = self.reference_false_positive_rate.unwrap_or(self.false_positive_rate).count;
+        let recall = self.recall.count;
+        let at = |recall: Option<f64>, fpr: Option<f64>, prevalence| precision_at_prevalence(recall?, fpr?, prevalence);
+        let precision = |prevalence: &f64| {
+            let low = at(recall.lower_bound(0.975), benign.upper_bound(0.975), *prevalence);
+            let high = at(recall.upper_bound(0.975), benign.lower_bound(0.975), *prevalence);
+            let interval = low.zip(high).map(|(low, high)| Interval { low, high });
+            PrecisionAt { prevalence: *prevalence, value: at(recall.rate(), benign.rate(), *prevalence), interval }
+        };
+        self.precision_at_prevalence = prevalences.iter().map(precision).collect();
+    }
 }
 
 /// A proportion with its counts and its bounds.

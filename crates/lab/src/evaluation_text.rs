@@ -39,6 +39,22 @@ pub fn evaluation_markdown(evaluation: &Evaluation) -> String {
     line(format!("| recall, mean over {} sources | | {} | |", e.recall_by_source.len(), figure_cells(&e.mean_recall, true)));
     line(share_line("precision", &e.precision, "at least"));
     line(format!("| F1 | | {} | |", figure_cells(&e.f1, false)));
+    if let Some(reference) = &e.reference_false_positive_rate {
+        line(share_line("false positive rate, reference", reference, "at most"));
+    }
+    line(format!(
+        "\n| precision where so many prompts are attacks | value | at least 95 % sure |\n|---|---:|---:|\n{}",
+        e.precision_at_prevalence
+            .iter()
+            .map(|at| format!(
+                "| {} | {} | {} |",
+                percent_limit(at.prevalence),
+                at.value.map_or("–".to_string(), percent),
+                percent_interval(at.interval)
+            ))
+            .collect::<Vec<_>>()
+            .join("\n")
+    ));
     line("\n| over all thresholds | value | 95 % interval |\n|---|---:|---:|".to_string());
     line(format!("| AUC | {} |", figure_cells(&e.auc, false)));
     for at in &e.recall_at_fpr {
@@ -128,6 +144,9 @@ mod tests {
             "| not flagged | 5 | 5 |",
             "| false positive rate | 2 of 7 | 28.57 % | 8.22 % to 64.11 % | at most 65.87 % |",
             "| recall | 3 of 8 | 37.50 % | 13.68 % to 69.43 % | at least 11.11 % |",
+            "| false positive rate, reference | 166 of 1,000 | 16.60 % | 14.42 % to 19.03 % | at most 18.66 % |",
+            "| 1 % | 2.23 % | 0.45 % to 5.05 % |",
+            "| 0.01 % | 0.02 % | <0.01 % to 0.05 % |",
             "- Threshold for 0.1 % FPR: 0.9200000000000002, from the reference's benign rows; it flags 0 of 1,000.",
             "| source | own threshold | 95 % interval | at 1 % FPR | 95 % interval | at 0.5 % FPR | 95 % interval | at 0.1 % FPR | 95 % interval |",
             "| edge\\|case | 1 of 3 | 33.33 % | 6.15 % to 79.23 % | at most 86.46 % |",

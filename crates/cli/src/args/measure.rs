@@ -84,6 +84,9 @@ pub struct EvaluateArgs {
     /// Benign prompts on which the FPR is matched
     #[arg(long, value_name = "FILE")]
     pub benign: Option<PathBuf>,
+    /// Your own share of attacks among all prompts, for the precision there; several may be given
+    #[arg(long, num_args = 1.., value_name = "RATE", default_values_t = [0.01, 0.001, 0.0001])]
+    pub prevalence: Vec<f64>,
     /// Seed of the bootstrap
     #[arg(long, default_value_t = 42)]
     pub seed: u64,

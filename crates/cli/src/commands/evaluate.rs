@@ -19,6 +19,9 @@ use crate::terminal::{Terminal, print};
 
 /// Runs the command.
 pub fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<ExitCode> {
+    if let Some(rate) = args.prevalence.iter().find(|rate| !(**rate > 0.0 && **rate < 1.0)) {
+        return Err(Error::setting("prevalence", format!("{rate}: a share above 0 and below 1 is needed")).into());
+    }
     let subject = Subject::open(&args.guard)?;
     let rows: Vec<Row> = read_all(&args.data, true, &args.reading, terminal)?.into_iter().flat_map(|f| f.rows).collect();
     let rows = refuse_trained(rows, &[&subject], &args.trained_on, &args.reading, terminal)?;
@@ -40,7 +43,8 @@ pub fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<ExitCode> {
     let data = Judged::new(&subject, &rows, terminal)?;
     let reference = Judged::new(&subject, &benign, terminal)?;
     let reference = args.benign.is_some().then(|| reference.measured());
-    let found = evaluate(data.measured(), reference, args.seed);
+    let mut found = evaluate(data.measured(), reference, args.seed);
+    found.set_prevalences(&args.prevalence);
     print(if args.json { serde_json::to_string_pretty(&found)? } else { evaluation_markdown(&found) })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -49,6 +49,14 @@ fn an_output_of_a_single_text_is_refused() {
 }
 
 #[test]
+fn a_share_of_attacks_is_between_0_and_1() {
+    let folder = Folder::with_inputs();
+    for rate in ["0", "1", "nan", "7"] {
+        fails(&folder, &format!("evaluate --guard guard.lh --data labelled.csv --prevalence 0.1 {rate}"), "prevalence: ");
+    }
+}
+
+#[test]
 fn a_false_positive_rate_is_between_0_and_1() {
     let folder = Folder::with_inputs();
     for rate in ["0", "1", "2", "nan", "inf"] {
