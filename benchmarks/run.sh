@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the commands behind the numbers in the documents and keeps their raw output.
 # usage: benchmarks/run.sh CORPORA OUT     CORPORA holds master, benign_pool, benign_100k and eval_public as .parquet
-# Needs: cargo build --release, GNU time. About fifteen minutes on two cores.
+# Needs: cargo build --release, GNU time, Python. About fifteen minutes on two cores.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 corpora=$1
@@ -30,6 +30,11 @@ run() {
   } | clean > "$out/$name.txt"
 }
 
+"$levelhead" data starter -o "$work/corpus" > /dev/null
+python3 benchmarks/trap.py "$work/corpus/gate_benign.csv" "$work"
+run trap "$levelhead" claim --before "$work/before.json" --after "$work/after.json" --trained-on "$work/variations.csv"
+run group-100k "$levelhead" data check "$corpora/benign_100k.parquet"
+run group-495k "$levelhead" data check "$corpora/master.parquet" "$corpora/benign_pool.parquet" "$corpora/benign_100k.parquet"
 run starter-improve "$levelhead" improve -o "$work/starter"
 clean < "$work/starter/report.md" > "$out/starter-report.md"
 run baseline-train "$levelhead" train --data "$corpora/master.parquet" -o "$work/baseline.lh"

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use data::{DataCommand, LabelsArgs, LeaksArgs, MergeArgs, RelabelArgs};
 pub use make::{CalibrateArgs, CrossvalArgs, ImproveArgs, ReinforceArgs, TrainArgs, TrainSettings};
-pub use measure::{AuditArgs, CompareArgs, EvaluateArgs, GateArgs, ScanArgs};
+pub use measure::{AuditArgs, ClaimArgs, CompareArgs, EvaluateArgs, GateArgs, ScanArgs};
 
 /// A prompt-injection guard that keeps a level head, and the tools that make one.
 #[derive(Debug, Parser)]
@@ -62,6 +62,8 @@ pub enum Command {
     Reinforce(ReinforceArgs),
     /// Measure a guard: FPR, recall by source, AUC, calibration
     Evaluate(EvaluateArgs),
+    /// Say how much of a claimed improvement is evidence: repeats and trained prompts count nothing
+    Claim(ClaimArgs),
     /// Hold a new guard against an old one on the same rows
     Compare(CompareArgs),
     /// Hold a guard to release criteria

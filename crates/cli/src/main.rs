@@ -45,6 +45,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audit(args) => commands::audit::run(&args, &terminal),
         Command::Reinforce(args) => commands::reinforce::run(&args, &terminal),
         Command::Evaluate(args) => commands::evaluate::run(&args, &terminal),
+        Command::Claim(args) => commands::claim::run(&args, &terminal),
         Command::Compare(args) => commands::compare::run(&args, &terminal),
         Command::Gate(args) => commands::gate::run(&args, &terminal),
         Command::Improve(args) => commands::improve::run(&args, &terminal),

@@ -21,7 +21,7 @@ fn keys(object: &Value) -> BTreeSet<&str> {
 }
 
 /// Every command that works through data, in an order in which each finds its inputs; with its exit code.
-const COMMANDS: [(&str, i32); 16] = [
+const COMMANDS: [(&str, i32); 17] = [
     ("scan jailbreak --guard guard.lh", 1),
     ("scan --guard guard.lh --input benign.csv --output OUT.jsonl", 0),
     ("data check benign.csv", 0),
@@ -31,6 +31,7 @@ const COMMANDS: [(&str, i32); 16] = [
     ("audit --guard guard.lh --benign traffic.csv -o OUT", 0),
     ("reinforce --audit OUT/audit.json -o reinforced_OUT.csv", 0),
     ("evaluate --guard guard.lh --data labelled.csv", 0),
+    ("claim --before OUT/audit.json --after OUT/audit.json --trained-on labelled.csv", 0),
     ("compare guard.lh calibrated_OUT.lh --data labelled.csv", 0),
     ("data leaks --train labelled.csv --test benign.csv", 0),
     ("data labels --data labelled.csv traffic.csv --folds 2 --char-bits 10 --word-bits 10 --epochs 1 -o suspects_OUT.csv", 0),

@@ -295,6 +295,28 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "compares 20,000 real rows with each other; skipped without the corpora"]
+    fn grouping_finds_what_comparing_all_pairs_of_real_rows_finds() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora/master.parquet");
+        if !path.exists() {
+            println!("skipped: {} is not there", path.display());
+            return;
+        }
+        let data = crate::read::read(&path, crate::read::ReadOptions::default()).unwrap();
+        let texts: Vec<&str> = data.rows.iter().take(20_000).map(|row| row.text.as_str()).collect();
+        let sets = Sets::new(&texts, &Silent);
+        let ids = ids(&texts);
+        let of_row = |i: u32| -> [usize; 2] {
+            let near = (0..i).filter(|j| jaccard_at_least(sets.get(i), sets.get(*j), 0.7).is_some());
+            near.fold([0, 0], |[all, found], j| [all + 1, found + usize::from(ids[i as usize] == ids[j as usize])])
+        };
+        let [all, found] =
+            (0..texts.len() as u32).into_par_iter().map(of_row).reduce(|| [0, 0], |a, b| [a[0] + b[0], a[1] + b[1]]);
+        println!("{found} of {all} pairs in one group, {:.3} %", 100.0 * found as f64 / all as f64);
+        assert!(found as f64 >= 0.99 * all as f64, "{found} of {all}");
+    }
+
+    #[test]
     fn a_template_that_crowds_every_bucket_loses_few_pairs() {
         // One template; two texts that share one filling of three are exactly at the threshold, all others are at 25/43.
         let texts = templated(2_000, 1, 36, 3, 10_000);

@@ -39,6 +39,7 @@ mod trigger;
 pub mod cluster;
 pub mod audit;
 pub mod audit_file;
+pub mod claim;
 mod markdown;
 pub mod audit_report;
 pub mod measure;

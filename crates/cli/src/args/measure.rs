@@ -101,6 +101,31 @@ pub struct EvaluateArgs {
     pub reading: InputArgs,
 }
 
+/// `levelhead claim`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  levelhead claim --before before.json --after after.json --trained-on reinforced_training_data.csv
+
+Repeats count once, and prompts that the new guard trained on, or nearly, count nothing.
+Exit codes: 0 there are prompts that can be evidence, 1 there are none, 2 error.")]
+pub struct ClaimArgs {
+    /// The results before the retraining: a `benign_test_results.json` or an audit.json
+    #[arg(long, value_name = "FILE")]
+    pub before: PathBuf,
+    /// The results of the same test after it
+    #[arg(long, value_name = "FILE")]
+    pub after: Option<PathBuf>,
+    /// What the new guard trained on
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub trained_on: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// How the files are read.
+    #[command(flatten)]
+    pub reading: InputArgs,
+}
+
 /// `levelhead compare`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod calibrate;
+pub mod claim;
 pub mod compare;
 pub mod crossval;
 pub mod data;

@@ -4,7 +4,7 @@ use super::fails;
 use crate::support::{Folder, Words, csv, prompts};
 
 /// Every place for a dataset; FILE is the dataset, and `true` says that its rows need labels.
-const PLACES: [(&str, bool); 23] = [
+const PLACES: [(&str, bool); 24] = [
     ("scan --guard guard.lh --input FILE --output out.jsonl", false),
     ("data check FILE", false),
     ("data check benign.csv FILE", false),
@@ -22,6 +22,7 @@ const PLACES: [(&str, bool); 23] = [
     ("reinforce --audit audit.json --measured FILE -o out.csv", false),
     ("reinforce --audit audit.json --hard-negatives FILE -o out.csv", false),
     ("evaluate --guard guard.lh --data FILE", true),
+    ("claim --before audit.json --trained-on FILE", false),
     ("evaluate --guard guard.lh --data labelled.csv --benign FILE", false),
     ("gate --guard guard.lh --benign FILE --attacks attacks.csv -o out.json", false),
     ("gate --guard guard.lh --benign benign.csv --attacks FILE -o out.json", true),
