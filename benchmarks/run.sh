@@ -51,13 +51,13 @@ run labels-planted "$levelhead" data labels --data "$corpora/master.parquet" --p
 run labels "$levelhead" data labels --data "$corpora/master.parquet" --show 0
 run train-all "$levelhead" train --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" -o "$work/all.lh"
 run train-default "$levelhead" train --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" --licenses $permissive \
-  --with-starter --attack-weight 3 --max-fpr 0.008 -o "$work/default.lh"
+  --with-starter --attack-weight 3 --transformed 0.6 --max-fpr 0.008 -o "$work/default.lh"
 run default-evaluate "$levelhead" evaluate --guard "$work/default.lh" --data "$corpora/eval_public.parquet" --benign "$corpora/benign_100k.parquet"
 run default-gate "$levelhead" gate --guard "$work/default.lh" --benign "$corpora/benign_100k.parquet" --attacks "$corpora/eval_public.parquet"
 run scan "$levelhead" scan --guard "$work/default.lh" --input "$corpora/benign_100k.parquet" --output "$work/scan.jsonl"
 run scan-one-thread "$levelhead" --threads 1 scan --guard "$work/default.lh" --input "$corpora/benign_100k.parquet" --output "$work/scan1.jsonl"
 run crossval-by-source "$levelhead" crossval --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" --licenses $permissive \
-  --with-starter --scheme by-source --folds 6
+  --with-starter --transformed 0.6 --scheme by-source --folds 6
 run train-one-thread "$levelhead" --threads 1 train --data "$corpora/master.parquet" -o "$work/baseline1.lh"
 run same-artifact cmp "$work/baseline.lh" "$work/baseline1.lh"
 run same-verdicts cmp "$work/scan.jsonl" "$work/scan1.jsonl"
