@@ -49,12 +49,12 @@ header = json.JSONDecoder().raw_decode(bytes_of[bytes_of.index(b'{"'):].decode("
 made_of = header["provenance"]
 card = put(card, "license", [f"| {name} | {n:,} |" for name, n in sorted(made_of["licenses"].items(), key=lambda x: -x[1])])
 names = {"attacks": "attack corpus"}
-sides = {"attack": {}, "benign": {}}
+sides = {"1": {}, "0": {}}
 for key, n in made_of["sources"].items():
     source, side = key.rsplit("/", 1)
     name = "starter corpus" if source.startswith("starter/") else names.get(source, source)
     sides[side][name] = sides[side].get(name, 0) + n
-attacks, benign = (sorted(sides[side].items(), key=lambda x: -x[1]) for side in ("attack", "benign"))
+attacks, benign = (sorted(sides[side].items(), key=lambda x: -x[1]) for side in ("1", "0"))
 card = put(card, "source | attacks", [f"| {name} | {n:,} |" for name, n in attacks])
 card = replace(card, r"Benign rows, by source: .*\.", "Benign rows, by source: " + ", ".join(f"{name} {n:,}" for name, n in benign) + ".")
 n_attacks = sum(n for _, n in attacks)

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Runs the commands behind the numbers in the documents and keeps their raw output.
-# usage: benchmarks/run.sh CORPORA OUT     CORPORA holds master, benign_pool, benign_100k and eval_public as .parquet
+# usage: benchmarks/run.sh CORPORA OUT [NAME...]     the named runs only; CORPORA holds master, benign_pool, benign_100k and eval_public as .parquet
 # Needs: cargo build --release, GNU time, Python. About fifteen minutes on two cores.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 corpora=$1
 out=$2
+only=" ${*:3} "
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 levelhead=${LEVELHEAD:-target/release/levelhead}
@@ -23,6 +24,7 @@ clean() {
 run() {
   local name=$1
   shift
+  [[ "$only" == "  " || "$only" == *" $name "* ]] || return 0
   echo "== $name"
   {
     echo "\$ $*" | sed "s|^\$ $levelhead|\$ levelhead|"
@@ -36,29 +38,31 @@ run trap "$levelhead" claim --before "$work/before.json" --after "$work/after.js
 run group-100k "$levelhead" data check "$corpora/benign_100k.parquet"
 run group-495k "$levelhead" data check "$corpora/master.parquet" "$corpora/benign_pool.parquet" "$corpora/benign_100k.parquet"
 run starter-improve "$levelhead" improve -o "$work/starter"
-clean < "$work/starter/report.md" > "$out/starter-report.md"
+[ ! -e "$work/starter/report.md" ] || clean < "$work/starter/report.md" > "$out/starter-report.md"
+run plain-train "$levelhead" train --data "$corpora/master.parquet" --transformed 0 --whole-only --source-weights rows -o "$work/plain.lh"
+run plain-gate "$levelhead" gate --guard "$work/plain.lh" --benign "$corpora/benign_100k.parquet" --attacks "$corpora/eval_public.parquet"
 run baseline-train "$levelhead" train --data "$corpora/master.parquet" -o "$work/baseline.lh"
 run baseline-evaluate "$levelhead" evaluate --guard "$work/baseline.lh" --data "$corpora/eval_public.parquet" --benign "$corpora/benign_100k.parquet"
 run baseline-gate "$levelhead" gate --guard "$work/baseline.lh" --benign "$corpora/benign_100k.parquet" --attacks "$corpora/eval_public.parquet"
 run seed-budget "$levelhead" improve --no-prompts --rounds 1 --train "$corpora/master.parquet" --benign "$corpora/benign_pool.parquet" \
   --gate-benign "$corpora/benign_100k.parquet" --gate-attacks "$corpora/eval_public.parquet" -o "$work/seed"
-clean < "$work/seed/report.md" > "$out/seed-budget-report.md"
+[ ! -e "$work/seed/report.md" ] || clean < "$work/seed/report.md" > "$out/seed-budget-report.md"
 run improve "$levelhead" improve --no-prompts --train "$corpora/master.parquet" --benign "$corpora/benign_pool.parquet" \
   --gate-benign "$corpora/benign_100k.parquet" --gate-attacks "$corpora/eval_public.parquet" -o "$work/improve"
-clean < "$work/improve/report.md" > "$out/improve-report.md"
-clean < "$work/improve/report.html" > docs/examples/report.html
+[ ! -e "$work/improve/report.md" ] || clean < "$work/improve/report.md" > "$out/improve-report.md"
+[ ! -e "$work/improve/report.html" ] || clean < "$work/improve/report.html" > docs/examples/report.html
 run labels-planted "$levelhead" data labels --data "$corpora/master.parquet" --plant 0.02
 run labels "$levelhead" data labels --data "$corpora/master.parquet" --show 0
 run train-all "$levelhead" train --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" -o "$work/all.lh"
 run train-default "$levelhead" train --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" --licenses $permissive \
-  --with-starter --attack-weight 3 --transformed 0.6 --max-fpr 0.008 -o "$work/default.lh"
+  --with-starter --attack-weight 3 --max-fpr 0.008 -o "$work/default.lh"
 run default-evaluate "$levelhead" evaluate --guard "$work/default.lh" --data "$corpora/eval_public.parquet" --benign "$corpora/benign_100k.parquet"
 run default-gate "$levelhead" gate --guard "$work/default.lh" --benign "$corpora/benign_100k.parquet" --attacks "$corpora/eval_public.parquet"
 run scan "$levelhead" scan --guard "$work/default.lh" --input "$corpora/benign_100k.parquet" --output "$work/scan.jsonl"
 run scan-one-thread "$levelhead" --threads 1 scan --guard "$work/default.lh" --input "$corpora/benign_100k.parquet" --output "$work/scan1.jsonl"
 run crossval-by-source "$levelhead" crossval --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" --licenses $permissive \
-  --with-starter --transformed 0.6 --scheme by-source --folds 6
+  --with-starter --scheme by-source --folds 6
 run train-one-thread "$levelhead" --threads 1 train --data "$corpora/master.parquet" -o "$work/baseline1.lh"
 run same-artifact cmp "$work/baseline.lh" "$work/baseline1.lh"
 run same-verdicts cmp "$work/scan.jsonl" "$work/scan1.jsonl"
-cp "$work/default.lh" "$out/../default.lh"
+[ ! -e "$work/default.lh" ] || cp "$work/default.lh" models/default.lh

@@ -157,6 +157,21 @@ fn datasets_are_merged_and_looked_through() {
 }
 
 #[test]
+fn one_value_of_a_column_is_left_out_at_a_time() {
+    let folder = Folder::with_inputs();
+    let kinds = ["email", "table", "code", ""];
+    let named: String =
+        folder.read("labelled.csv").lines().skip(1).enumerate().map(|(i, l)| format!("{l},{}\n", kinds[i % 4])).collect();
+    folder.write("named.csv", format!("text,label,category,source,carrier\n{named}"));
+    let run = folder.ok(&format!("crossval --data named.csv --by carrier {SMALL}"));
+    let lines: Vec<Vec<&str>> = run.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    for kind in &kinds[..3] {
+        assert!(lines.iter().any(|cells| cells.len() > 3 && cells[..2] == [*kind, "50"]), "{kind}: {}", run.stdout);
+    }
+    assert_eq!(lines.iter().filter(|cells| cells.get(1) == Some(&"50")).count(), 3, "{}", run.stdout);
+}
+
+#[test]
 fn labels_made_wrong_are_found_and_put_right() {
     let folder = Folder::with_inputs();
     let trial = folder.ok(&format!("data labels --data labelled.csv {SMALL} --plant 0.05 --json")).json();
@@ -182,7 +197,7 @@ fn labels_made_wrong_are_found_and_put_right() {
 fn the_starter_corpus_is_written_and_has_no_faults() {
     let folder = Folder::new();
     folder.ok("data starter -o starter");
-    for name in ["train", "benign", "gate_benign", "gate_attacks", "hard_negatives_train", "hard_negatives_test"] {
+    for name in ["train", "benign", "gate_benign", "gate_attacks", "hard_negatives_train", "hard_negatives_test", "attacks"] {
         folder.ok(&format!("data check starter/{name}.csv"));
     }
 }

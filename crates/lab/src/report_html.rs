@@ -192,8 +192,8 @@ fn reliability(curves: &[Curves; 2]) -> Option<String> {
 fn histogram(curves: &Curves, guard: usize) -> Option<String> {
     let most = curves.histogram.iter().flatten().copied().max().filter(|n| *n > 0)? as f64;
     let y = Axis::log("rows of the bin", (0.5, most), |v| if v < 1.0 { "0".to_string() } else { number(v as usize) });
-    let name = GUARDS[guard].1;
-    let mut plot = Plot::new(&format!("Scores of the {name}"), Axis::percent("score", 1.0), y, NUMBERS, 180.0);
+    let name = ["the first guard", "this guard"][guard];
+    let mut plot = Plot::new(&format!("Scores of {name}"), Axis::percent("score", 1.0), y, NUMBERS, 180.0);
     let n = curves.histogram[0].len() as f64;
     for (side, class) in [(0, "benign"), (1, "attack")] {
         for (i, count) in curves.histogram[side].iter().enumerate() {
@@ -204,7 +204,7 @@ fn histogram(curves: &Curves, guard: usize) -> Option<String> {
     }
     plot.limit(curves.threshold, None);
     let legend = [("benign", "benign"), ("attack", "attacks"), ("limit", "threshold")];
-    Some(plot.figure(&format!("Scores of the {name} on the holdout, on a logarithmic axis."), &legend))
+    Some(plot.figure(&format!("Scores of {name} on the holdout, on a logarithmic axis."), &legend))
 }
 
 fn premium(run: &Improved) -> Option<String> {
@@ -244,6 +244,6 @@ mod tests {
     #[test]
     fn long_names_keep_their_end() {
         assert_eq!(shortened("programming"), "programming");
-        assert_eq!(shortened("starter/attack_system_prompt_extraction"), "…em_prompt_extraction");
+        assert_eq!(shortened("starter/attack_system_prompt_extraction"), "…m_prompt_extraction");
     }
 }

@@ -47,21 +47,26 @@ pub struct Starter {
     pub n_repeats: usize,
 }
 
-/// Expands the starter corpus; each call gives the same rows. Of the attack corpus it takes a part, so that the whole loop runs
-/// in less than a minute.
+/// Expands the starter corpus; each call gives the same rows. Of the attack corpus's harmless texts it takes a part: most are full
+/// of alarming words, as traffic is not.
 pub fn starter() -> Starter {
-    build(&FILES, TWINS, &ATTACKS, SCENARIO_STEP).expect("the embedded files are parsed by a test")
+    build(&FILES, TWINS, &ATTACKS, HARMLESS_STEP).expect("the embedded files are parsed by a test")
 }
 
-/// Every row of the starter corpus and of the attack corpus, for a guard that is measured on other data alone.
-pub fn all_rows() -> Vec<Row> {
+/// The rows that may train: the training half of the starter corpus, and the whole attack corpus.
+pub fn training_rows() -> Vec<Row> {
     let corpus = build(&FILES, TWINS, &ATTACKS, 1).expect("the embedded files are parsed by a test");
-    let Starter { train, benign, gate_benign, gate_attacks, hard_negatives_train, hard_negatives_test, .. } = corpus;
-    [train, benign, hard_negatives_train, gate_benign, gate_attacks, hard_negatives_test].into_iter().flatten().collect()
+    [corpus.train, corpus.benign, corpus.hard_negatives_train].into_iter().flatten().collect()
 }
 
-/// Of every so many rows of the attack corpus, [`starter`] takes one; an attack and its twin stay together.
-const SCENARIO_STEP: usize = 2;
+/// Of every so many harmless texts of the attack corpus, [`starter`] takes one.
+const HARMLESS_STEP: usize = 3;
+
+/// The attack corpus alone, whole: attacks, their twins, harmless texts; with the columns of [`crate::scenario::EXTRA`].
+pub fn attack_corpus() -> Vec<Row> {
+    let made = scenarios(&ATTACKS).expect("the embedded files are parsed by a test");
+    made.attacks.into_iter().chain(made.twins).chain(made.benign).collect()
+}
 
 /// Fillings of a frame. Programming has a gate of its own, whose bound of 0.5 % needs the more rows.
 const N_ATTACK: usize = 4;
@@ -79,9 +84,9 @@ const TRIGGERS: &str = "\
     password persona policy previous pretend private prompt repeat restrict reveal role root rule secret system token \
     translat unlock uncensored";
 
-/// Builds the corpus from frame files and attack files, given as stem and content, and a twins file. One in `step` rows of the
-/// attack corpus is taken.
-fn build(files: &[(&str, &str)], twins: &str, attacks: &[(&str, &str)], step: usize) -> Result<Starter> {
+/// Builds the corpus from frame files and attack files, given as stem and content, and a twins file. Of the
+/// attack corpus's harmless texts one in `harmless_step` is taken.
+fn build(files: &[(&str, &str)], twins: &str, attacks: &[(&str, &str)], harmless_step: usize) -> Result<Starter> {
     let known = HashMap::with_capacity(1 << 15);
     let mut builder = Builder { starter: Starter::default(), known, normalized: Normalized::default() };
     let mut n_twins = [0, 0];
@@ -96,7 +101,7 @@ fn build(files: &[(&str, &str)], twins: &str, attacks: &[(&str, &str)], step: us
         builder.add_frames(stem, &file, Split::Test)?;
     }
     let made = scenarios(attacks)?;
-    for (rows, trains_first) in [(made.attacks, true), (made.twins, true), (made.benign, false)] {
+    for (rows, step, trains_first) in [(made.attacks, 1, true), (made.twins, 1, true), (made.benign, harmless_step, false)] {
         builder.add_scenarios(rows.into_iter().step_by(step), trains_first)?;
     }
     Ok(builder.starter)

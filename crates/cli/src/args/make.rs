@@ -29,7 +29,7 @@ pub struct TrainArgs {
     /// Leave out rows equal to or near a row of these files, which are measured on
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub measured: Vec<PathBuf>,
-    /// Add the embedded starter and attack corpora, their measuring halves too
+    /// Add the training half of the embedded starter corpus, and the attack corpus
     #[arg(long)]
     pub with_starter: bool,
     /// Set the threshold for this FPR, and calibrate, on further held-back rows
@@ -91,6 +91,7 @@ pub struct TrainSettings {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   levelhead crossval --data master.csv --folds 8
+  levelhead data starter -o corpus && levelhead crossval --data corpus/attacks.csv --by carrier
 
 The figure by row minus the figure by group is the leakage premium: what near-duplicates of the test rows in
 training are worth. By source, no collection is tested by a guard that has trained on it.")]
@@ -104,10 +105,13 @@ pub struct CrossvalArgs {
     /// Only this way to divide; repeat for more (default: all three)
     #[arg(long, value_name = "SPLIT", value_parser = ["random", "grouped", "by-source"])]
     pub scheme: Vec<String>,
+    /// Leave out one value of this column at a time and judge its rows; rows without a value always train
+    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["scheme", "folds"])]
+    pub by: Option<String>,
     /// Keep only rows whose column `license` begins with one of these names
     #[arg(long, num_args = 1.., value_name = "NAME")]
     pub licenses: Vec<String>,
-    /// Train in every fold on the embedded starter and attack corpora too
+    /// Train in every fold on the training half of the embedded starter corpus and on the attack corpus too
     #[arg(long)]
     pub with_starter: bool,
     /// Settings of the trainer.

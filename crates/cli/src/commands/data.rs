@@ -7,12 +7,15 @@ use anyhow::Result;
 use levelhead_lab::check::{Check, Tally};
 use levelhead_lab::merge::MergeConfig;
 use levelhead_lab::output::Output;
-use levelhead_lab::{check, merge, read, starter, write};
+use levelhead_lab::{check, merge, read, scenario, starter, write};
 
 use super::exit_code;
 use crate::args::{InputArgs, MergeArgs};
 use crate::inputs::read_all;
 use crate::terminal::{Terminal, print, table, thousands};
+
+/// The whole attack corpus with its columns, among the files of `data starter`.
+const ATTACKS: &str = "attacks.csv";
 
 /// `data check`.
 pub fn check(files: &[PathBuf], json: bool, reading: &InputArgs, terminal: &Terminal) -> Result<ExitCode> {
@@ -119,7 +122,10 @@ pub fn starter(output: &Path, force: bool) -> Result<ExitCode> {
     for (name, rows) in parts {
         write::write(&folder.join(name), &extra, rows, false)?;
     }
+    let attacks = starter::attack_corpus();
+    write::write(&folder.join(ATTACKS), &scenario::EXTRA.map(str::to_string), &attacks, false)?;
     target.finish()?;
-    print(table(&["file", "rows"], parts.map(|(name, rows)| vec![name.to_string(), thousands(rows.len())])))?;
+    let all = parts.iter().map(|(name, rows)| (*name, rows.len())).chain([(ATTACKS, attacks.len())]);
+    print(table(&["file", "rows"], all.map(|(name, n)| vec![name.to_string(), thousands(n)])))?;
     Ok(ExitCode::SUCCESS)
 }

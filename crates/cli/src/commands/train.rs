@@ -39,7 +39,11 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<ExitCode> {
     let inputs: Vec<Input> = files.iter().map(input).collect();
     let licenses = count_licenses(&files);
     if args.with_starter {
-        files.push(Dataset { rows: starter::all_rows(), extra: starter::EXTRA.map(str::to_string).into(), ..Dataset::default() });
+        files.push(Dataset {
+            rows: starter::training_rows(),
+            extra: starter::EXTRA.map(str::to_string).into(),
+            ..Dataset::default()
+        });
     }
     let groups = groups(&files.iter().collect::<Vec<_>>(), terminal);
     let rows: Vec<Row> = files.into_iter().flat_map(|f| f.rows).collect();

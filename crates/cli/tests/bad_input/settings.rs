@@ -33,6 +33,7 @@ fn arguments_that_do_not_fit_together_are_refused() {
         ("improve --benign benign.csv -o out", "--train"),
         ("data check", "<FILES>"),
         ("data merge benign.csv", "--output"),
+        ("crossval --data labelled.csv --by carrier --folds 3", "cannot be used with"),
         ("data labels", "--data"),
         ("data relabel --data labelled.csv -o out.csv", "--corrections"),
         ("calibrate --guard guard.lh --benign benign.csv -o out.lh --max-fpr lots", "invalid value 'lots'"),
@@ -46,6 +47,11 @@ fn arguments_that_do_not_fit_together_are_refused() {
 #[test]
 fn an_output_of_a_single_text_is_refused() {
     is_misused(&Folder::with_inputs(), "scan hello --guard guard.lh --output out.jsonl", "--input");
+}
+
+#[test]
+fn a_column_to_leave_out_by_is_there() {
+    fails(&Folder::with_inputs(), "crossval --data labelled.csv --by carrier", "by: no file of --data has a column \"carrier\"");
 }
 
 #[test]
