@@ -62,6 +62,10 @@ run scan "$levelhead" scan --guard "$work/default.lh" --input "$corpora/benign_1
 run scan-one-thread "$levelhead" --threads 1 scan --guard "$work/default.lh" --input "$corpora/benign_100k.parquet" --output "$work/scan1.jsonl"
 run crossval-by-source "$levelhead" crossval --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" --licenses $permissive \
   --with-starter --scheme by-source --folds 6
+for column in goal manner lang carrier; do
+  run "left-out-$column" "$levelhead" crossval --data "$work/corpus/attacks.csv" --by "$column"
+done
+run group-recall cargo test --release -q -p levelhead-lab --lib grouping_finds_what_comparing_all_pairs_of_real -- --ignored --nocapture
 run train-one-thread "$levelhead" --threads 1 train --data "$corpora/master.parquet" -o "$work/baseline1.lh"
 run same-artifact cmp "$work/baseline.lh" "$work/baseline1.lh"
 run same-verdicts cmp "$work/scan.jsonl" "$work/scan1.jsonl"
