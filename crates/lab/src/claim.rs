@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::audit::Audit;
 use crate::group::GroupConfig;
-use crate::near::NearIndex;
-use crate::row::text_hash;
+use crate::leaks::{Kind, leaks};
+use crate::row::{Dataset, Label, Row, text_hash};
 use crate::stats::Count;
 use crate::words::{number, percent};
 
@@ -34,24 +34,24 @@ pub struct Claim {
 }
 
 /// Takes a claim apart. `after` is the same test with the new guard; without it, only what could be evidence is counted.
-pub fn claim(before: &Audit, after: Option<&Audit>, trained: &[&str]) -> Claim {
+pub fn claim(before: &Audit, after: Option<&Audit>, trained: &[Dataset]) -> Claim {
     let distinct = |audit: &Audit| -> HashMap<blake3::Hash, String> {
         audit.fp_details.iter().map(|fp| (text_hash(&fp.prompt), fp.prompt.clone())).collect()
     };
     let (old, new) = (distinct(before), after.map(distinct));
     let is_repaired = |hash: &blake3::Hash| new.as_ref().is_some_and(|new| !new.contains_key(hash));
-    let index = NearIndex::new(trained, GroupConfig::default());
-    let trained_hashes: std::collections::HashSet<blake3::Hash> = trained.iter().map(|text| text_hash(text)).collect();
-    let (mut equal, mut near, mut evidence) = (0, 0, Count::default());
-    for (hash, prompt) in &old {
-        if trained_hashes.contains(hash) {
-            equal += 1;
-        } else if index.nearest(prompt).is_some() {
-            near += 1;
-        } else {
+    let tested = old.values().map(|prompt| Row::new(prompt.as_str(), Label::Benign)).collect();
+    let mut kinds: HashMap<usize, Kind> = HashMap::new();
+    for leak in leaks(trained, &[Dataset { rows: tested, ..Dataset::default() }], GroupConfig::default()) {
+        kinds.entry(leak.test.row).and_modify(|kind| *kind = leak.kind.min(*kind)).or_insert(leak.kind);
+    }
+    let mut evidence = Count::default();
+    for (i, hash) in old.keys().enumerate() {
+        if !kinds.contains_key(&i) {
             evidence.add(is_repaired(hash));
         }
     }
+    let equal = kinds.values().filter(|kind| **kind == Kind::Equal).count();
     let entries = |audit: &Audit| Count { hits: audit.false_positives, n: audit.total };
     Claim {
         entries: [entries(before), after.map_or(Count::default(), entries)],
@@ -59,7 +59,7 @@ pub fn claim(before: &Audit, after: Option<&Audit>, trained: &[&str]) -> Claim {
         repaired: old.keys().filter(|hash| is_repaired(hash)).count(),
         new: new.as_ref().map_or(0, |new| new.keys().filter(|hash| !old.contains_key(*hash)).count()),
         equal,
-        near,
+        near: kinds.len() - equal,
         evidence,
     }
 }
@@ -116,8 +116,12 @@ impl Claim {
 mod tests {
     use super::*;
     use crate::audit::{AuditInput, audit};
-    use crate::row::{Label, Row};
     use crate::subject::stored_verdict;
+
+    fn trained(texts: &[&str]) -> [Dataset; 1] {
+        let rows = texts.iter().map(|text| Row::new(*text, Label::Benign)).collect();
+        [Dataset { rows, ..Dataset::default() }]
+    }
 
     fn results(prompts: &[(&str, usize, bool)]) -> Audit {
         let entries = prompts.iter().flat_map(|p| std::iter::repeat_n((p.0, p.2), p.1));
@@ -135,16 +139,16 @@ mod tests {
         let after =
             results(&[(kill, 10, false), ("Explain a system prompt", 5, false), ("drop a table", 2, true), ("hi", 3, true)]);
         let near = "how do I kill a process that listens on a port of my server today";
-        let found = claim(&before, Some(&after), &["explain a SYSTEM prompt", near]);
+        let found = claim(&before, Some(&after), &trained(&["explain a SYSTEM prompt", near]));
         assert_eq!(found.entries, [Count { hits: 17, n: 20 }, Count { hits: 5, n: 20 }]);
         assert_eq!((found.flagged, found.repaired, found.new, found.equal, found.near), (3, 2, 1, 1, 1));
         assert_eq!((found.evidence, found.share()), (Count { hits: 0, n: 1 }, Some(0.0)));
         let words = found.words().join("\n");
         assert!(words.contains("before: 17 of 20 entries flagged, 3 distinct prompts"), "{words}");
         assert!(words.contains("evidence: 0 of 1 prompts not trained on are flagged no more"), "{words}");
-        let alone = claim(&before, None, &[]);
+        let alone = claim(&before, None, &trained(&[]));
         assert_eq!((alone.repaired, alone.evidence.n, alone.share()), (0, 3, None));
         assert!(alone.words().join("\n").contains("at most 3 distinct prompts can show an improvement"));
-        assert!(claim(&after, None, &["drop a table", "hi"]).words().join("\n").contains("evidence: none"));
+        assert!(claim(&after, None, &trained(&["drop a table", "hi"])).words().join("\n").contains("evidence: none"));
     }
 }

@@ -42,19 +42,11 @@ pub fn evaluation_markdown(evaluation: &Evaluation) -> String {
     if let Some(reference) = &e.reference_false_positive_rate {
         line(share_line("false positive rate, reference", reference, "at most"));
     }
-    line(format!(
-        "\n| precision where so many prompts are attacks | value | at least 95 % sure |\n|---|---:|---:|\n{}",
-        e.precision_at_prevalence
-            .iter()
-            .map(|at| format!(
-                "| {} | {} | {} |",
-                percent_limit(at.prevalence),
-                at.value.map_or("–".to_string(), percent),
-                percent_interval(at.interval)
-            ))
-            .collect::<Vec<_>>()
-            .join("\n")
-    ));
+    line("\n| precision where so many prompts are attacks | value | at least 95 % sure |\n|---|---:|---:|".to_string());
+    for at in &e.precision_at_prevalence {
+        let value = at.value.map_or("–".to_string(), percent);
+        line(format!("| {} | {value} | {} |", percent_limit(at.prevalence), percent_interval(at.interval)));
+    }
     line("\n| over all thresholds | value | 95 % interval |\n|---|---:|---:|".to_string());
     line(format!("| AUC | {} |", figure_cells(&e.auc, false)));
     for at in &e.recall_at_fpr {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use levelhead_lab::evaluate::PREVALENCES;
+
 use super::InputArgs;
 
 /// `levelhead scan`.
@@ -85,7 +87,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "FILE")]
     pub benign: Option<PathBuf>,
     /// Your own share of attacks among all prompts, for the precision there; several may be given
-    #[arg(long, num_args = 1.., value_name = "RATE", default_values_t = [0.01, 0.001, 0.0001])]
+    #[arg(long, num_args = 1.., value_name = "RATE", default_values_t = PREVALENCES)]
     pub prevalence: Vec<f64>,
     /// Seed of the bootstrap
     #[arg(long, default_value_t = 42)]

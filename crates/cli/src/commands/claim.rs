@@ -16,8 +16,7 @@ pub fn run(args: &ClaimArgs, terminal: &Terminal) -> Result<ExitCode> {
     let before = read_audit(&args.before)?;
     let after = args.after.as_ref().map(|path| read_audit(path)).transpose()?;
     let files = read_all(&args.trained_on, false, &args.reading, terminal)?;
-    let trained: Vec<&str> = files.iter().flat_map(|f| &f.rows).map(|row| row.text.as_str()).collect();
-    let found = claim(&before, after.as_ref(), &trained);
+    let found = claim(&before, after.as_ref(), &files);
     print(if args.json { serde_json::to_string_pretty(&found)? } else { found.words().join("\n") })?;
     Ok(exit_code(found.evidence.n > 0))
 }
