@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use data::{DataCommand, LabelsArgs, LeaksArgs, MergeArgs, RelabelArgs};
-pub use make::{CalibrateArgs, CrossvalArgs, ImproveArgs, ReinforceArgs, TrainArgs, TrainSettings};
+pub use make::{AblateArgs, CalibrateArgs, CrossvalArgs, ImproveArgs, LoopInputs, ReinforceArgs, TrainArgs, TrainSettings};
 pub use measure::{AuditArgs, ClaimArgs, CompareArgs, EvaluateArgs, GateArgs, ScanArgs};
 
 /// A prompt-injection guard that keeps a level head, and the tools that make one.
@@ -70,6 +70,8 @@ pub enum Command {
     Gate(GateArgs),
     /// Run the whole loop: audit, reinforce, retrain, calibrate, gate, until the gates pass or nothing is gained
     Improve(ImproveArgs),
+    /// Measure what each part of reinforcement buys: variations, hard negatives, strategies, amounts
+    Ablate(AblateArgs),
     /// Print a shell completion script
     Completions {
         /// The shell.

@@ -49,6 +49,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Compare(args) => commands::compare::run(&args, &terminal),
         Command::Gate(args) => commands::gate::run(&args, &terminal),
         Command::Improve(args) => commands::improve::run(&args, &terminal),
+        Command::Ablate(args) => commands::ablate::run(&args, &terminal),
         Command::Completions { shell } => commands::completions(shell),
     }
 }

@@ -21,7 +21,7 @@ fn keys(object: &Value) -> BTreeSet<&str> {
 }
 
 /// Every command that works through data, in an order in which each finds its inputs; with its exit code.
-const COMMANDS: [(&str, i32); 17] = [
+const COMMANDS: [(&str, i32); 19] = [
     ("scan jailbreak --guard guard.lh", 1),
     ("scan --guard guard.lh --input benign.csv --output OUT.jsonl", 0),
     ("data check benign.csv", 0),
@@ -30,6 +30,7 @@ const COMMANDS: [(&str, i32); 17] = [
     ("calibrate --guard guard.lh --benign benign.csv -o calibrated_OUT.lh", 0),
     ("audit --guard guard.lh --benign traffic.csv -o OUT", 0),
     ("reinforce --audit OUT/audit.json -o reinforced_OUT.csv", 0),
+    ("reinforce --audit OUT/audit.json --plan", 0),
     ("evaluate --guard guard.lh --data labelled.csv", 0),
     ("claim --before OUT/audit.json --after OUT/audit.json --trained-on labelled.csv", 0),
     ("compare guard.lh calibrated_OUT.lh --data labelled.csv", 0),
@@ -42,6 +43,11 @@ const COMMANDS: [(&str, i32); 17] = [
         "improve --train labelled.csv --benign benign.csv --gate-benign traffic.csv --gate-attacks attacks.csv --max-fpr 0.1 \
          --rounds 1 --char-bits 10 --word-bits 10 --epochs 2 -o run_OUT",
         1,
+    ),
+    (
+        "ablate --train labelled.csv --benign benign.csv --gate-benign traffic.csv --gate-attacks attacks.csv --factor hard-negatives \
+         --seeds 2 --char-bits 10 --word-bits 10 --epochs 1 -o ablation_OUT",
+        0,
     ),
 ];
 
@@ -111,9 +117,11 @@ fn nothing_depends_on_the_number_of_threads() {
         "relabelled_out.csv",
         "reinforced_out.csv",
         "reinforced_out.lineage.jsonl",
+        "reinforced_out.rejected.jsonl",
         "run_out/model.lh",
         "run_out/reinforced_training_data.csv",
         "run_out/reinforced_training_data.lineage.jsonl",
+        "run_out/reinforced_training_data.rejected.jsonl",
         "run_out/audit.json",
         "run_out/gate.json",
     ];
@@ -269,7 +277,7 @@ fn help_version_and_completions_are_printed() {
     let folder = Folder::new();
     assert!(folder.ok("--version").stdout.starts_with("levelhead "));
     let commands =
-        ["scan", "train", "calibrate", "audit", "reinforce", "evaluate", "gate", "improve", "data check", "data merge"];
+        ["scan", "train", "calibrate", "audit", "reinforce", "evaluate", "gate", "improve", "ablate", "data check", "data merge"];
     for command in commands {
         let help = folder.ok(&format!("{command} --help")).stdout;
         assert!(help.contains(&format!("Usage: levelhead {command}")), "{help}");

@@ -1,12 +1,14 @@
 //! Which false positives to spend the budget on: by category priority, spread over the clusters.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use levelhead::normalize;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::false_positive::Candidate;
 use crate::random::Random;
+use crate::recipe::Recipe;
 
 /// The seed's priorities: where users meet the most false positives.
 pub const PRIORITIES: [(&str, f64); 5] =
@@ -20,7 +22,8 @@ pub const PRIORITIES: [(&str, f64); 5] =
 /// | `n_variations` | 5 | rows made from each | 1 up |
 /// | `priorities` | the seed's | share of each category | 0 up, not all 0 |
 /// | `rest` | 0 | share given to all categories by their number of false positives | 0 to 1 |
-/// | `originals` | false | the false positive itself is the first of its rows | only where it is not measured on |
+/// | `most_per_cluster` | 0.2 | share of the false positives that one cluster may have | above 0, to 1 |
+/// | `recipe` | see [`Recipe`] | the strategies that make the rows | |
 /// | `seed` | 42 | every random choice | |
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReinforceConfig {
@@ -32,8 +35,10 @@ pub struct ReinforceConfig {
     pub priorities: BTreeMap<String, f64>,
     /// Share given to all categories by their number of false positives.
     pub rest: f64,
-    /// Whether the false positive itself is the first of its rows.
-    pub originals: bool,
+    /// Share of the false positives that one cluster may have.
+    pub most_per_cluster: f64,
+    /// The strategies that make the rows.
+    pub recipe: Recipe,
     /// Every random choice.
     pub seed: u64,
 }
@@ -45,25 +50,11 @@ impl Default for ReinforceConfig {
             n_variations: 5,
             priorities: PRIORITIES.iter().map(|(name, share)| (name.to_string(), *share)).collect(),
             rest: 0.0,
-            originals: false,
+            most_per_cluster: 0.2,
+            recipe: Recipe::default(),
             seed: 42,
         }
     }
-}
-
-/// A benign prompt that a guard flagged, as reinforcement takes it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
-    /// What the audit calls it.
-    pub id: String,
-    /// The prompt.
-    pub prompt: String,
-    /// Its benign category.
-    pub category: String,
-    /// The phrase of its cluster.
-    pub cluster: String,
-    /// P(attack) by the guard.
-    pub score: f64,
 }
 
 /// What was asked for and what came of it.
@@ -73,9 +64,9 @@ pub struct Plan {
     pub n_available: usize,
     /// By category: asked for, available, chosen.
     pub categories: BTreeMap<String, [usize; 3]>,
-    /// Rows by strategy.
-    pub strategies: BTreeMap<String, usize>,
-    /// Candidate rows left out, by reason.
+    /// By strategy: rows proposed, rows kept.
+    pub strategies: BTreeMap<String, [usize; 2]>,
+    /// Proposed rows left out, by reason.
     pub left_out: BTreeMap<String, usize>,
     /// What fell short, in words.
     pub shortages: Vec<String>,
@@ -89,6 +80,7 @@ pub(crate) fn check(config: &ReinforceConfig) -> Result<()> {
         (config.n_variations == 0, "variations", "is 0: at least one is needed"),
         (shares.iter().any(|s| !(*s >= 0.0 && s.is_finite())), "priority", "a share is below 0"),
         (!(0.0..=1.0).contains(&config.rest), "rest", "is not between 0 and 1"),
+        (!(config.most_per_cluster > 0.0 && config.most_per_cluster <= 1.0), "most-per-cluster", "is not above 0 and at most 1"),
         (config.rest < 1.0 && shares.iter().sum::<f64>() <= 0.0, "priority", "all shares are 0"),
     ];
     match faults.iter().find(|f| f.0) {
@@ -116,13 +108,30 @@ pub(crate) fn choose<'a>(candidates: &[&'a Candidate], config: &ReinforceConfig,
     }
     let quotas = quotas(&by_category, config);
     let mut chosen = Vec::new();
+    let cap = (config.most_per_cluster * config.n_false_positives as f64).ceil() as usize;
+    let mut n_of_cluster: HashMap<&str, usize> = HashMap::new();
     for (category, quota) in &quotas {
         let available = by_category.get(category.as_str()).map_or(&[][..], |v| v);
-        let taken = spread(available, *quota, config.seed);
+        let mut taken = Vec::new();
+        let mut n_capped = 0;
+        for fp in spread(available, config.seed) {
+            if taken.len() == *quota {
+                break;
+            }
+            let n = n_of_cluster.entry(&fp.cluster).or_default();
+            // Prompts without a phrase have nothing in common that could take too much.
+            if *n < cap || fp.cluster.is_empty() {
+                *n += 1;
+                taken.push(fp);
+            } else {
+                n_capped += 1;
+            }
+        }
         plan.categories.insert(category.clone(), [*quota, available.len(), taken.len()]);
         if taken.len() < *quota {
+            let of_them = if n_capped > 0 { format!(", {n_capped} of them beyond their cluster's share") } else { String::new() };
             plan.shortages
-                .push(format!("{category}: {quota} false positives asked for, {} distinct ones found", available.len()));
+                .push(format!("{category}: {quota} false positives asked for, {} distinct ones found{of_them}", available.len()));
         }
         chosen.extend(taken);
     }
@@ -153,8 +162,8 @@ fn quotas(by_category: &BTreeMap<&str, Vec<&Candidate>>, config: &ReinforceConfi
         .collect()
 }
 
-/// `n` of the false positives, taken from the clusters in turn; a cluster's turns grow with the square root of its size.
-fn spread<'a>(available: &[&'a Candidate], n: usize, seed: u64) -> Vec<&'a Candidate> {
+/// The false positives, taken from the clusters in turn; a cluster's turns grow with the square root of its size.
+fn spread<'a>(available: &[&'a Candidate], seed: u64) -> Vec<&'a Candidate> {
     let mut clusters: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
     for fp in available {
         clusters.entry(&fp.cluster).or_default().push(fp);
@@ -169,7 +178,7 @@ fn spread<'a>(available: &[&'a Candidate], n: usize, seed: u64) -> Vec<&'a Candi
         order.extend(list.iter().enumerate().map(|(k, fp)| ((k as f64 + offset) / root, *fp)));
     }
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
-    order.into_iter().take(n).map(|(_, fp)| fp).collect()
+    order.into_iter().map(|(_, fp)| fp).collect()
 }
 
 #[cfg(test)]
@@ -183,12 +192,12 @@ mod tests {
             prompt: format!("prompt {i}"),
             category: "programming".into(),
             cluster: if i < 250 { "password" } else { "secret" }.into(),
-            score: 0.9,
+            ..Candidate::default()
         };
         let all: Vec<Candidate> = (0..300).map(candidate).collect();
         let list: Vec<&Candidate> = all.iter().collect();
-        let taken = spread(&list, 40, 1);
-        let small = taken.iter().filter(|f| f.cluster == "secret").count();
+        let order = spread(&list, 1);
+        let small = order[..40].iter().filter(|f| f.cluster == "secret").count();
         // Proportional sampling would give 7 of 40; sqrt(50) against sqrt(250) gives 12.
         assert!((11..=14).contains(&small), "{small}");
     }

@@ -125,6 +125,23 @@ impl Numbering {
     }
 }
 
+/// A benign prompt that a guard flagged, as reinforcement takes it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Candidate {
+    /// What the audit calls it.
+    pub id: String,
+    /// The prompt.
+    pub prompt: String,
+    /// Its benign category.
+    pub category: String,
+    /// The name of its cluster.
+    pub cluster: String,
+    /// The phrase that sets the guard off, where its cluster has one; in normalized spelling.
+    pub phrase: Option<String>,
+    /// P(attack) by the guard.
+    pub score: f64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

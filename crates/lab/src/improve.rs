@@ -5,24 +5,23 @@
 
 use std::time::Instant;
 
-use crate::audit::{Audit, AuditInput, audit};
+use crate::audit::Audit;
 use crate::calibrate::calibrate;
-use crate::choose::{Candidate, Plan, ReinforceConfig};
+use crate::choose::{Plan, ReinforceConfig};
 use crate::crossval::premium;
 use crate::error::Result;
 use crate::gate::Gates;
-use crate::group::GroupConfig;
 use crate::improvement::{ImproveConfig, Improved, Round};
 use crate::judged::Judged;
-use crate::near::NearIndex;
+use crate::mining::{Mined, Mining, false_positives};
 use crate::parts::{Inputs, Parts};
 use crate::progress::Progress;
-use crate::reinforce::{Lineage, Sources, reinforce};
+use crate::reinforce::{Lineage, Rejected, reinforce};
 use crate::row::Row;
 use crate::standing::{Standing, mean_recall};
 use crate::subject::judge_rows;
 use crate::train::train;
-use levelhead::{Guard, Layer, RulePack, Severity, Threat, Verdict};
+use levelhead::{Guard, RulePack, Verdict};
 
 /// Runs the loop.
 ///
@@ -36,8 +35,8 @@ pub fn improve(inputs: &Inputs, gates: &Gates, config: &ImproveConfig, progress:
     for (reason, n) in &parts.refused {
         progress.say(&format!("{n} rows refused, {reason}"));
     }
-    let language_column = inputs.benign.extra.iter().position(|name| name == "lang");
-    let mut run = Run { language_column, ..Run::new(&parts, gates, config, progress) };
+    let mining = Mining::new(&parts, &inputs.benign.extra);
+    let mut run = Run::new(&parts, mining, gates, config, progress);
     let started = Instant::now();
     run.round(0, None, started)?;
     let mut ended = format!("{} rounds were allowed", config.max_rounds);
@@ -69,15 +68,13 @@ struct Run<'a> {
     gates: &'a Gates,
     config: &'a ImproveConfig,
     progress: &'a dyn Progress,
-    /// Where the mined rows say their language, if they do.
-    language_column: Option<usize>,
-    attacks: NearIndex,
-    measured: NearIndex,
+    mining: Mining<'a>,
     rounds: Vec<Round>,
     /// Natural and calibrated guard of each round.
     guards: Vec<[Guard; 2]>,
     reinforced: Vec<Row>,
     lineage: Vec<Lineage>,
+    rejected: Vec<Rejected>,
     /// Reinforced rows at the end of each round.
     n_reinforced: Vec<usize>,
     /// Mined rows that are in training already.
@@ -88,25 +85,24 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(parts: &'a Parts<'a>, gates: &'a Gates, config: &'a ImproveConfig, progress: &'a dyn Progress) -> Run<'a> {
-        let attacks: Vec<&str> = parts.fit.iter().chain(&parts.tune).filter(|r| r.is_attack()).map(|r| r.text.as_str()).collect();
-        let measured: Vec<&str> = [&parts.gate, &parts.holdout]
-            .iter()
-            .flat_map(|m| m.benign.iter().chain(&m.attacks).chain(&m.hard_negatives))
-            .map(|r| r.text.as_str())
-            .collect();
+    fn new(
+        parts: &'a Parts<'a>,
+        mining: Mining<'a>,
+        gates: &'a Gates,
+        config: &'a ImproveConfig,
+        progress: &'a dyn Progress,
+    ) -> Run<'a> {
         Run {
             parts,
             gates,
             config,
             progress,
-            language_column: None,
-            attacks: NearIndex::new(&attacks, GroupConfig::default()),
-            measured: NearIndex::new(&measured, GroupConfig::default()),
+            mining,
             rounds: Vec::new(),
             guards: Vec::new(),
             reinforced: Vec::new(),
             lineage: Vec::new(),
+            rejected: Vec::new(),
             n_reinforced: Vec::new(),
             used: vec![false; parts.mine.len()],
             first_audit: None,
@@ -170,12 +166,13 @@ impl<'a> Run<'a> {
     /// Audits the last guard on the mined traffic and adds reinforced rows; nothing where no false positive is left.
     fn reinforce(&mut self, budget: usize) -> Result<Option<Plan>> {
         let (parts, config) = (self.parts, self.config);
-        let (found, n_false_positives) = self.mine(&self.guards.last().expect("round 0 has run")[0]);
+        let guard = &self.guards.last().expect("round 0 has run")[0];
+        let Mined { audit: found, n_false_positives } = self.mining.mine(guard, &self.used, config.near_misses, self.progress);
         self.n_false_positives = n_false_positives;
-        if self.first_audit.is_none() {
-            self.first_audit = Some(found.clone());
-        }
         let false_positives = false_positives(&found);
+        if self.first_audit.is_none() {
+            self.first_audit = Some(found);
+        }
         if false_positives.is_empty() {
             return Ok(None);
         }
@@ -183,17 +180,14 @@ impl<'a> Run<'a> {
             if self.reinforced.is_empty() { parts.hard_negatives.iter().map(|r| (*r).clone()).collect() } else { Vec::new() };
         let n_variations = config.reinforce.n_variations;
         let n_false_positives = budget.saturating_sub(hard_negatives.len()).div_ceil(n_variations).max(1);
-        // Other false positives of the cluster are the nearest real neighbors there are.
+        if config.judges {
+            self.mining.train_judges(&false_positives, config.train, self.progress)?;
+        }
         let pool: Vec<&str> = false_positives.iter().map(|fp| fp.prompt.as_str()).collect();
-        let sources = Sources {
-            pool: &pool,
-            hard_negatives: &hard_negatives,
-            attacks: Some(&self.attacks),
-            measured: Some(&self.measured),
-        };
+        let sources = self.mining.sources(&pool, &hard_negatives);
         let seed = config.train.seed ^ self.rounds.len() as u64;
         let settings = ReinforceConfig { n_false_positives, seed, ..config.reinforce.clone() };
-        let mut made = reinforce(&false_positives, sources, &settings)?;
+        let mut made = reinforce(&false_positives, sources, &settings, self.progress)?;
         made.rows.truncate(budget);
         made.lineage.truncate(budget);
         if made.rows.is_empty() {
@@ -203,34 +197,11 @@ impl<'a> Run<'a> {
         for (used, row) in self.used.iter_mut().zip(&parts.mine) {
             *used |= taken.contains(row.text.as_str());
         }
+        self.rejected.append(&mut made.rejected);
         let n_before = self.reinforced.len();
         self.lineage.extend(made.lineage.into_iter().map(|l| Lineage { row: l.row + n_before, ..l }));
         self.reinforced.extend(made.rows);
         Ok(Some(made.plan))
-    }
-
-    /// The mined traffic as the guard sees it: what it flags, with how many that are, and where they are few, the highest
-    /// scores below.
-    fn mine(&self, guard: &Guard) -> (Audit, usize) {
-        let rows: Vec<&Row> = self.parts.mine.iter().zip(&self.used).filter(|x| !x.1).map(|x| *x.0).collect();
-        let mut verdicts = judge_rows(guard, &rows, self.progress);
-        let n_false_positives = verdicts.iter().filter(|v| v.flagged).count();
-        let wanted = (self.config.near_misses * rows.len() as f64) as usize;
-        if n_false_positives < wanted {
-            let mut scores: Vec<f64> = verdicts.iter().map(|v| v.score.0).collect();
-            scores.sort_unstable_by(|a, b| b.total_cmp(a));
-            let cut = scores[wanted.min(scores.len() - 1)];
-            for verdict in verdicts.iter_mut().filter(|v| !v.flagged && v.score.0 > cut) {
-                near_miss(verdict);
-            }
-        }
-        (self.audit_mined(&rows, &verdicts), n_false_positives)
-    }
-
-    fn audit_mined(&self, rows: &[&Row], verdicts: &[Verdict]) -> Audit {
-        let rows: Vec<Row> = rows.iter().map(|row| (*row).clone()).collect();
-        let languages = self.language_column.map(|at| rows.iter().map(|row| row.extra.get(at).map_or("", |l| l)).collect());
-        audit(AuditInput { rows: &rows, languages, verdicts, guard: "improve" })
     }
 
     fn figure(&self, number: usize) -> Option<f64> {
@@ -253,10 +224,10 @@ impl<'a> Run<'a> {
         self.reinforced.truncate(self.n_reinforced[best]);
         self.lineage.truncate(self.n_reinforced[best]);
         let verdicts = judge_rows(&chosen[1], &self.parts.mine, self.progress);
-        let last_audit = self.audit_mined(&self.parts.mine, &verdicts);
+        let last_audit = self.mining.audit(&self.parts.mine, &verdicts);
         let first_audit = match self.first_audit.take() {
             Some(found) => found,
-            None => self.mine(&first[0]).0,
+            None => self.mining.mine(&first[0], &self.used, self.config.near_misses, self.progress).audit,
         };
         let before = Judged::new(&first[1], holdout);
         let after = Judged::new(&chosen[1], holdout);
@@ -284,33 +255,9 @@ impl<'a> Run<'a> {
             rounds: self.rounds,
             reinforced: self.reinforced,
             lineage: self.lineage,
+            rejected: self.rejected,
         })
     }
-}
-
-/// A prompt that the guard nearly flagged counts as a false positive of the classifier.
-fn near_miss(verdict: &mut Verdict) {
-    verdict.flagged = true;
-    verdict.layer = Some(Layer::L2);
-    let confidence = verdict.score.0;
-    verdict.threats.push(Threat { rule_id: "l2.near_miss".into(), severity: Severity::Info, confidence, layer: Layer::L2 });
-}
-
-/// The false positives of an audit, as reinforcement takes them.
-pub fn false_positives(found: &Audit) -> Vec<Candidate> {
-    // Only a phrase can be looked for in a pool; the other kinds of cluster still spread the choice.
-    let cluster = |index: usize| found.clusters.get(index).map_or("", |c| c.phrase.as_str());
-    found
-        .fp_details
-        .iter()
-        .map(|fp| Candidate {
-            id: fp.id.to_string(),
-            prompt: fp.prompt.clone(),
-            category: fp.category.clone(),
-            cluster: cluster(fp.cluster).to_string(),
-            score: fp.score.unwrap_or(1.0),
-        })
-        .collect()
 }
 
 fn sizes(parts: &Parts<'_>) -> Vec<(&'static str, usize)> {

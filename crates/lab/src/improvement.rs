@@ -10,7 +10,8 @@ use crate::crossval::Premium;
 use crate::curves::Curves;
 use crate::evaluation::Evaluation;
 use crate::gate::GateReport;
-use crate::reinforce::Lineage;
+use crate::recipe::Recipe;
+use crate::reinforce::{Lineage, Rejected};
 use crate::row::Row;
 use crate::standing::{Matched, Standing};
 use crate::train::TrainConfig;
@@ -21,6 +22,7 @@ use crate::train::TrainConfig;
 /// |---|---|---|---|
 /// | `train` | see [`TrainConfig`] | how each guard is trained | |
 /// | `reinforce` | see [`ReinforceConfig`] | how false positives become rows | |
+/// | `judges` | true | whether two guards, each without one half of the false positives, judge the rows made of that half | |
 /// | `n_rows` | 4790 | reinforced rows of the first round, the seed's number; each later round may add twice as many | 1 up |
 /// | `max_rounds` | 5 | rounds, at most | 0 up |
 /// | `max_fpr` | 0.005 | the FPR that the threshold keeps on held-back traffic | above 0, below 1 |
@@ -34,6 +36,8 @@ pub struct ImproveConfig {
     pub train: TrainConfig,
     /// How false positives become rows.
     pub reinforce: ReinforceConfig,
+    /// Whether guards that do not know a row's origin judge it.
+    pub judges: bool,
     /// Reinforced rows of the first round.
     pub n_rows: usize,
     /// Rounds, at most.
@@ -54,7 +58,8 @@ impl Default for ImproveConfig {
     fn default() -> Self {
         ImproveConfig {
             train: TrainConfig::default(),
-            reinforce: ReinforceConfig { originals: true, rest: 0.5, ..ReinforceConfig::default() },
+            reinforce: ReinforceConfig { recipe: Recipe::default().with_originals(5), rest: 0.5, ..ReinforceConfig::default() },
+            judges: true,
             n_rows: 4790,
             max_rounds: 5,
             max_fpr: 0.005,
@@ -115,6 +120,8 @@ pub struct Improved {
     pub reinforced: Vec<Row>,
     /// Where each of them came from.
     pub lineage: Vec<Lineage>,
+    /// Rows that were proposed and may not train, of all rounds.
+    pub rejected: Vec<Rejected>,
     /// The false positives of the first guard on the mined traffic.
     pub first_audit: Audit,
     /// The false positives of the best guard on the mined traffic.

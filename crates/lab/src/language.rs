@@ -31,6 +31,11 @@ pub fn language(text: &str) -> &'static str {
     }
 }
 
+/// Whether all letters of a text are Latin.
+pub(crate) fn is_latin(text: &str) -> bool {
+    text.chars().filter(|c| c.is_alphabetic()).all(|c| (c as u32) < 0x250)
+}
+
 /// Idle words of English that other languages do not write alike. Sorted.
 #[rustfmt::skip]
 const ENGLISH: &[&str] = &[

@@ -18,7 +18,7 @@ pub struct Output {
 }
 
 /// A folder that holds one of these was written by Levelhead and may be replaced.
-const MARKS: [&str; 2] = ["run.json", "audit.json"];
+const MARKS: [&str; 3] = ["run.json", "audit.json", "ablation.json"];
 
 impl Output {
     /// Prepares a file at `path`. Dropped at once, it tells before a long run whether its result can be written.

@@ -1,7 +1,7 @@
 //! Strategic sampling: which false positives to spend the budget on, and the rows that they become.
 //!
-//! Every row is distinct, and none is equal to or a near-duplicate of an attack or of a row that is measured on. A number
-//! that cannot be reached is said to be out of reach; it is never reached by repeats.
+//! Every row has passed the proof ([`Proof`]); what did not is kept with the reason. A number that cannot be reached is said
+//! to be out of reach; it is never reached by repeats.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,25 +9,30 @@ use std::sync::Arc;
 use levelhead::BENIGN;
 use serde::{Deserialize, Serialize};
 
-use crate::choose::{Candidate, Plan, ReinforceConfig, check, choose, distinct, key};
+use crate::choose::{Plan, ReinforceConfig, check, choose, distinct, key};
 use crate::error::{Error, Result};
-use crate::near::NearIndex;
-use crate::neighbor::Neighbors;
+use crate::false_positive::Candidate;
+use crate::group::{GroupConfig, group};
+use crate::progress::Progress;
+use crate::proof::{Proof, Prover};
 use crate::random::Random;
+use crate::recipe::Turns;
 use crate::row::{Label, Row};
-use crate::variation::variations;
+use crate::strategy::{Materials, Proposal, Strategy};
 
-/// What reinforcement draws from and what it must keep away from.
+/// What reinforcement draws from and what its rows are held against.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sources<'a> {
-    /// Real benign prompts, taken before any variation is made up.
+    /// Real benign prompts that lie near the false positives.
     pub pool: &'a [&'a str],
+    /// Benign prompts to learn words from.
+    pub traffic: &'a [&'a str],
+    /// Pairs of an attack and a harmless text that differs from it in little.
+    pub twins: &'a [[Row; 2]],
     /// Benign prompts that look like attacks, added as they are.
     pub hard_negatives: &'a [Row],
-    /// Attacks: no row may be near one.
-    pub attacks: Option<&'a NearIndex>,
-    /// Prompts that are measured on: no row may be near one.
-    pub measured: Option<&'a NearIndex>,
+    /// What every row must pass.
+    pub proof: Proof<'a>,
 }
 
 /// Where a row came from: one line of the sidecar `.lineage.jsonl`.
@@ -37,7 +42,7 @@ pub struct Lineage {
     pub row: usize,
     /// The false positive that it came from; nothing for a hard negative.
     pub false_positive: Option<String>,
-    /// How it was made: `original`, `neighbor`, `hard_negative`, or the strategy of a variation.
+    /// How it was made: a strategy, or `hard_negative`.
     pub strategy: String,
     /// The seed of the random choices.
     pub seed: u64,
@@ -45,56 +50,94 @@ pub struct Lineage {
     pub group: String,
 }
 
+/// A row that was proposed and may not train.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// The prompt.
+    pub text: String,
+    /// The strategy that proposed it, or `hard_negative`.
+    pub strategy: String,
+    /// The false positive that it came from; nothing for a hard negative.
+    pub false_positive: Option<String>,
+    /// Why it may not train.
+    pub reason: String,
+}
+
 /// Reinforced training data.
 #[derive(Debug, Clone, Default)]
 pub struct Reinforced {
-    /// Benign rows in the seed's schema.
+    /// Rows in the seed's schema.
     pub rows: Vec<Row>,
     /// One entry for each row.
     pub lineage: Vec<Lineage>,
+    /// Rows that were proposed and may not train.
+    pub rejected: Vec<Rejected>,
     /// What was asked for and what came of it.
     pub plan: Plan,
+}
+
+/// Chooses false positives and says what would be made of them, without making it.
+///
+/// # Errors
+/// As [`reinforce`].
+pub fn plan(false_positives: &[Candidate], config: &ReinforceConfig) -> Result<Plan> {
+    Ok(chosen(false_positives, config)?.1)
+}
+
+fn chosen<'a>(false_positives: &'a [Candidate], config: &ReinforceConfig) -> Result<(Vec<&'a Candidate>, Plan)> {
+    check(config)?;
+    let candidates = distinct(false_positives);
+    if candidates.is_empty() {
+        return Err(Error::data("the audit holds no false positive: there is nothing to reinforce"));
+    }
+    let mut plan = Plan { n_available: candidates.len(), ..Plan::default() };
+    Ok((choose(&candidates, config, &mut plan), plan))
 }
 
 /// Chooses false positives and makes the rows.
 ///
 /// # Errors
 /// [`Error::Setting`] for counts of 0 or shares that cannot be used; [`Error::Data`] where there are no false positives.
-pub fn reinforce(false_positives: &[Candidate], sources: Sources<'_>, config: &ReinforceConfig) -> Result<Reinforced> {
-    check(config)?;
-    let candidates = distinct(false_positives);
-    if candidates.is_empty() {
-        return Err(Error::data("the audit holds no false positive: there is nothing to reinforce"));
-    }
-    let mut out = Reinforced { plan: Plan { n_available: candidates.len(), ..Plan::default() }, ..Reinforced::default() };
-    let chosen = choose(&candidates, config, &mut out.plan);
-    let mut writer = Writer::new(sources, config.seed, &mut out);
+pub fn reinforce(
+    false_positives: &[Candidate],
+    sources: Sources<'_>,
+    config: &ReinforceConfig,
+    progress: &dyn Progress,
+) -> Result<Reinforced> {
+    let (chosen, plan) = chosen(false_positives, config)?;
+    let out = Reinforced { plan, ..Reinforced::default() };
+    let mut writer = Writer { out, prover: Prover::new(sources.proof), seed: config.seed };
     for row in sources.hard_negatives {
         writer.hard_negative(row);
     }
-    let neighbors = Neighbors::new(&chosen, sources.pool);
+    let materials = Materials::new(&chosen, sources.pool, sources.traffic, sources.twins);
     let mut random = Random::new(config.seed, "variations");
+    let mut turns = Turns::new(&config.recipe);
     let mut n_short = 0;
+    progress.begin("rows", chosen.len() as u64);
     for (nth, fp) in chosen.iter().enumerate() {
+        let dealt = turns.deal(config.n_variations);
+        // First what each strategy is asked for; then, in the recipe's order, what is still missing.
         let mut n_left = config.n_variations;
-        if config.originals {
-            n_left -= usize::from(writer.add(fp, &fp.prompt, "original"));
-        }
-        for text in neighbors.of(nth) {
-            if n_left == 0 {
-                break;
+        let mut seen = HashSet::new();
+        let mut missing = vec![config.n_variations; dealt.len()];
+        for wanted in [&dealt, &mut missing] {
+            for ((strategy, _), wanted) in config.recipe.steps.iter().zip(wanted.iter()) {
+                let wanted = n_left.min(*wanted);
+                if wanted > 0 {
+                    // Some proposals fail the proof: more are made than are needed.
+                    let mut proposals = materials.propose(*strategy, nth, fp, 3 * wanted, &mut random);
+                    proposals.retain(|proposal| seen.insert(proposal.text.clone()));
+                    n_left -= writer.take(fp, *strategy, proposals, wanted);
+                }
             }
-            n_left -= usize::from(writer.add(fp, text, "neighbor"));
-        }
-        // Some variations are left out for being near an attack or a measured row: make more than are needed.
-        for variation in variations(&fp.prompt, 3 * n_left, &mut random) {
-            if n_left == 0 {
-                break;
-            }
-            n_left -= usize::from(writer.add(fp, &variation.text, variation.strategy));
         }
         n_short += usize::from(n_left > 0);
+        progress.advance(1);
     }
+    progress.end();
+    let mut out = writer.out;
+    cap_near_duplicates(&mut out, config.n_variations, progress);
     if out.rows.is_empty() {
         let asked: Vec<&str> = out.plan.categories.keys().map(String::as_str).collect();
         let reason = format!("no row could be made: no false positive in {} gave one; choose other priorities", asked.join(", "));
@@ -107,76 +150,106 @@ pub fn reinforce(false_positives: &[Candidate], sources: Sources<'_>, config: &R
     Ok(out)
 }
 
+/// Of many rows that nearly repeat one another, from whatever lineages, keeps as many as one false positive may have.
+fn cap_near_duplicates(out: &mut Reinforced, most: usize, progress: &dyn Progress) {
+    let texts: Vec<&str> = out.rows.iter().map(|row| row.text.as_str()).collect();
+    let groups = group(&texts, GroupConfig::default(), progress);
+    let mut n_of_group = vec![0usize; texts.len()];
+    let mut keep: Vec<bool> = Vec::with_capacity(out.rows.len());
+    for (id, lineage) in groups.ids.iter().zip(&out.lineage) {
+        // An attack and its twin may well be near-duplicates, and stay together.
+        let is_twin = lineage.strategy == Strategy::Twin.name();
+        let n = &mut n_of_group[*id as usize];
+        *n += usize::from(!is_twin);
+        keep.push(is_twin || *n <= most);
+    }
+    let rows = std::mem::take(&mut out.rows);
+    let lineage = std::mem::take(&mut out.lineage);
+    for ((row, of_row), keep) in rows.into_iter().zip(lineage).zip(keep) {
+        if keep {
+            out.lineage.push(Lineage { row: out.rows.len(), ..of_row });
+            out.rows.push(row);
+        } else {
+            let reason = "near too many earlier rows";
+            out.plan.strategies.entry(of_row.strategy.clone()).or_default()[1] -= 1;
+            *out.plan.left_out.entry(reason.to_string()).or_default() += 1;
+            let Lineage { strategy, false_positive, .. } = of_row;
+            out.rejected.push(Rejected { text: row.text, strategy, false_positive, reason: reason.into() });
+        }
+    }
+}
+
 /// Takes rows that may be taken.
 struct Writer<'a> {
-    out: &'a mut Reinforced,
-    seen: HashSet<String>,
-    attacks: Option<&'a NearIndex>,
-    measured: Option<&'a NearIndex>,
+    out: Reinforced,
+    prover: Prover<'a>,
     seed: u64,
 }
 
-fn is_near(index: Option<&NearIndex>, text: &str) -> bool {
-    index.is_some_and(|index| index.nearest(text).is_some())
-}
-
-impl<'a> Writer<'a> {
-    fn new(sources: Sources<'a>, seed: u64, out: &'a mut Reinforced) -> Writer<'a> {
-        Writer { out, seen: HashSet::new(), attacks: sources.attacks, measured: sources.measured, seed }
+impl Writer<'_> {
+    /// Takes proposals until there are enough; gives how many false positives' rows that came to. A twin counts as one.
+    fn take(&mut self, fp: &Candidate, strategy: Strategy, proposals: Vec<Proposal>, wanted: usize) -> usize {
+        let mut n_taken = 0;
+        for proposal in proposals {
+            if n_taken == wanted {
+                break;
+            }
+            self.out.plan.strategies.entry(strategy.name().to_string()).or_default()[0] += proposal.n_rows();
+            if let Some(reason) = self.prover.fault(&proposal, fp) {
+                self.reject(proposal.text, strategy.name(), Some(fp.prompt.clone()), reason);
+                continue;
+            }
+            n_taken += 1;
+            self.push(fp, proposal, strategy);
+        }
+        n_taken
     }
 
-    /// Whether the text became a row.
-    fn add(&mut self, fp: &Candidate, text: &str, strategy: &str) -> bool {
-        let reason = if text.trim().is_empty() {
-            "empty"
-        } else if self.seen.contains(&key(text)) {
-            "equal to an earlier row"
-        } else if is_near(self.attacks, text) {
-            "near an attack"
-        } else if is_near(self.measured, text) {
-            "near a measured row"
-        } else {
-            self.seen.insert(key(text));
-            self.push(fp, text, strategy);
-            return true;
-        };
-        *self.out.plan.left_out.entry(reason.to_string()).or_default() += 1;
-        false
-    }
-
-    fn push(&mut self, fp: &Candidate, text: &str, strategy: &str) {
-        let mut row = Row::new(text, Label::Benign);
-        row.category = handoff_category(&fp.category).into();
-        row.confidence = 0.95;
-        row.source = "reinforced".into();
-        row.notes = format!("{strategy} of a false positive in {}", fp.category).into();
+    fn push(&mut self, fp: &Candidate, proposal: Proposal, strategy: Strategy) {
         let group = blake3::hash(key(&fp.prompt).as_bytes()).to_hex()[..16].to_string();
-        self.record(row, Some(fp.prompt.clone()), strategy, group);
+        let notes: Arc<str> = format!("{} of a false positive in {}", strategy.name(), fp.category).into();
+        let row = |text: String, label| Row {
+            category: handoff_category(&fp.category).into(),
+            confidence: 0.95,
+            source: "reinforced".into(),
+            notes: Arc::clone(&notes),
+            ..Row::new(text, label)
+        };
+        let benign = row(proposal.text, Label::Benign);
+        self.record(benign, Some(fp.prompt.clone()), strategy.name(), group.clone());
+        if let Some((text, family)) = proposal.attack {
+            let attack = Row { family, severity: "high".into(), ..row(text, Label::Attack) };
+            self.record(attack, Some(fp.prompt.clone()), strategy.name(), group);
+        }
     }
 
     fn hard_negative(&mut self, row: &Row) {
-        let reason = if !self.seen.insert(key(&row.text)) {
-            "equal to an earlier row"
-        } else if is_near(self.measured, &row.text) {
-            "near a measured row"
-        } else {
-            let group = blake3::hash(key(&row.text).as_bytes()).to_hex()[..16].to_string();
-            let mut row = row.clone();
-            row.category = "benign_technical_help".into();
-            row.source = "reinforced".into();
-            row.extra = Box::default();
-            return self.record(row, None, "hard_negative", group);
-        };
-        *self.out.plan.left_out.entry(reason.to_string()).or_default() += 1;
+        self.out.plan.strategies.entry("hard_negative".to_string()).or_default()[0] += 1;
+        if let Some(reason) = self.prover.fault_of_written(&row.text) {
+            return self.reject(row.text.clone(), "hard_negative", None, reason);
+        }
+        let group = blake3::hash(key(&row.text).as_bytes()).to_hex()[..16].to_string();
+        let mut row = row.clone();
+        row.category = "benign_technical_help".into();
+        row.source = "reinforced".into();
+        row.extra = Box::default();
+        self.record(row, None, "hard_negative", group);
     }
 
     fn record(&mut self, mut row: Row, false_positive: Option<String>, strategy: &str, group: String) {
-        row.family = Arc::from(BENIGN);
-        row.severity = "info".into();
-        *self.out.plan.strategies.entry(strategy.to_string()).or_default() += 1;
+        if !row.is_attack() {
+            row.family = Arc::from(BENIGN);
+            row.severity = "info".into();
+        }
+        self.out.plan.strategies.entry(strategy.to_string()).or_default()[1] += 1;
         let lineage = Lineage { row: self.out.rows.len(), false_positive, strategy: strategy.into(), seed: self.seed, group };
         self.out.rows.push(row);
         self.out.lineage.push(lineage);
+    }
+
+    fn reject(&mut self, text: String, strategy: &str, false_positive: Option<String>, reason: &str) {
+        *self.out.plan.left_out.entry(reason.to_string()).or_default() += 1;
+        self.out.rejected.push(Rejected { text, strategy: strategy.into(), false_positive, reason: reason.into() });
     }
 }
 
@@ -193,15 +266,19 @@ fn handoff_category(category: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::group::GroupConfig;
+    use crate::near::NearIndex;
+    use crate::progress::Silent;
+    use crate::recipe::Recipe;
     use std::collections::BTreeMap;
 
     fn fp(i: usize, category: &str, cluster: &str) -> Candidate {
+        let words: Vec<String> = (0..8).map(|k| format!("w{}", (i * 7919 + k * 104_729) % 10_007)).collect();
         Candidate {
             id: i.to_string(),
-            prompt: format!("How do I rotate the {cluster} number {i} of my own server safely?"),
+            prompt: format!("How do I rotate the {cluster} of {}?", words.join(" ")),
             category: category.to_string(),
             cluster: cluster.to_string(),
+            phrase: Some(cluster.to_string()),
             score: 0.9,
         }
     }
@@ -214,23 +291,37 @@ mod tests {
     }
 
     fn small(n: usize) -> ReinforceConfig {
-        ReinforceConfig { n_false_positives: n, ..ReinforceConfig::default() }
+        ReinforceConfig { n_false_positives: n, most_per_cluster: 1.0, ..ReinforceConfig::default() }
+    }
+
+    fn made(sources: Sources<'_>, config: &ReinforceConfig) -> Reinforced {
+        reinforce(&many(), sources, config, &Silent).unwrap()
     }
 
     #[test]
     fn the_seed_s_quotas_are_filled_and_shortages_are_said_with_their_numbers() {
-        let out = reinforce(&many(), Sources::default(), &small(100)).unwrap();
+        let out = made(Sources::default(), &small(100));
         assert_eq!(out.plan.categories["programming"], [40, 300, 40]);
         assert_eq!(out.plan.categories["education"], [25, 20, 20]);
         assert!(out.plan.shortages.contains(&"education: 25 false positives asked for, 20 distinct ones found".to_string()));
         assert_eq!(out.rows.len(), 60 * 5);
         let asked: usize = out.plan.categories.values().map(|c| c[0]).sum();
         assert_eq!(asked, 100);
+        assert_eq!(plan(&many(), &small(100)).unwrap().categories, out.plan.categories);
+    }
+
+    #[test]
+    fn a_cluster_has_no_more_than_its_share() {
+        let config = ReinforceConfig { most_per_cluster: 0.15, ..small(100) };
+        let out = made(Sources::default(), &config);
+        assert_eq!(out.plan.categories["programming"], [40, 300, 30]);
+        assert_eq!(out.plan.categories["education"], [25, 20, 15]);
+        assert!(out.plan.shortages.iter().any(|s| s.contains("270 of them beyond their cluster's share")), "{:?}", out.plan);
     }
 
     #[test]
     fn rows_have_the_seed_s_schema_and_are_distinct() {
-        let out = reinforce(&many(), Sources::default(), &small(100)).unwrap();
+        let out = made(Sources::default(), &small(100));
         let mut keys: Vec<String> = out.rows.iter().map(|r| key(&r.text)).collect();
         keys.sort();
         keys.dedup();
@@ -247,14 +338,17 @@ mod tests {
         let all = many();
         let measured: Vec<&str> = all[..300].iter().map(|f| f.prompt.as_str()).collect();
         let measured = NearIndex::new(&measured, GroupConfig::default());
-        let sources = Sources { measured: Some(&measured), ..Sources::default() };
-        let config = ReinforceConfig { originals: true, ..small(100) };
-        let out = reinforce(&all, sources, &config).unwrap();
+        let of = |proof| Sources { proof, ..Sources::default() };
+        let config = ReinforceConfig { recipe: Recipe::default().with_originals(5), ..small(100) };
+        let out = made(of(Proof { measured: Some(&measured), ..Proof::default() }), &config);
         assert!(out.lineage.iter().all(|l| l.strategy != "original" || l.false_positive.as_ref().unwrap().contains("rules")));
         assert!(out.plan.left_out["near a measured row"] >= 40);
+        let n_rejected: usize = out.plan.left_out.values().sum();
+        assert_eq!(out.rejected.len(), n_rejected);
         let attacks = NearIndex::new(&[all[305].prompt.as_str()], GroupConfig::default());
-        let out = reinforce(&all, Sources { attacks: Some(&attacks), ..Sources::default() }, &config).unwrap();
+        let out = made(of(Proof { attacks: Some(&attacks), ..Proof::default() }), &config);
         assert!(out.rows.iter().all(|r| r.text != all[305].prompt));
+        assert!(out.rejected.iter().any(|r| r.text == all[305].prompt && r.reason == "near an attack"));
     }
 
     #[test]
@@ -263,14 +357,41 @@ mod tests {
             ["Where is the password kept on a phone?", "A secret garden", "Which password manager is good?", "Nothing in common"];
         let sources = Sources { pool: &pool, ..Sources::default() };
         let config = ReinforceConfig { priorities: [("programming".to_string(), 1.0)].into(), ..small(1) };
-        let out = reinforce(&[fp(1, "programming", "password")], sources, &config).unwrap();
-        assert_eq!(out.plan.strategies["neighbor"], 2);
+        let out = reinforce(&[fp(1, "programming", "password")], sources, &config, &Silent).unwrap();
+        assert_eq!(out.plan.strategies["neighbor"], [2, 2]);
         assert_eq!(out.rows.len(), 5);
     }
 
     #[test]
+    fn a_twin_brings_its_attack_and_near_repeats_are_capped() {
+        let pair = |i: usize| {
+            let attack = Row { family: "role_persona".into(), ..Row::new(format!("be evil {i}"), Label::Attack) };
+            [attack, Row::new(format!("be nice {i}"), Label::Benign)]
+        };
+        let twins: Vec<[Row; 2]> = (0..20).map(pair).collect();
+        let config = ReinforceConfig { n_variations: 2, recipe: Recipe::alone(Strategy::Twin), ..small(10) };
+        let out = made(Sources { twins: &twins, ..Sources::default() }, &config);
+        let attacks: Vec<&Row> = out.rows.iter().filter(|row| row.is_attack()).collect();
+        assert!(attacks.len() > 5 && attacks.len() * 2 == out.rows.len());
+        assert!(attacks.iter().all(|row| &*row.family == "role_persona"));
+        assert_eq!(out.lineage[0].group, out.lineage[1].group);
+        // Ten prompts that nearly repeat one another give no more rows than one.
+        let same: Vec<Candidate> = (0..10)
+            .map(|i| Candidate {
+                prompt: format!("please tell me how I can reset the password of my very old account number {i}"),
+                category: "programming".into(),
+                ..Candidate::default()
+            })
+            .collect();
+        let config = ReinforceConfig { recipe: Recipe::alone(Strategy::Original), n_variations: 3, rest: 1.0, ..small(10) };
+        let out = reinforce(&same, Sources::default(), &config, &Silent).unwrap();
+        assert_eq!((out.rows.len(), out.plan.left_out["near too many earlier rows"]), (3, 7));
+        assert_eq!(out.lineage.iter().map(|l| l.row).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
     fn the_same_seed_gives_the_same_rows() {
-        let run = |seed| reinforce(&many(), Sources::default(), &ReinforceConfig { seed, ..small(50) }).unwrap().rows;
+        let run = |seed| made(Sources::default(), &ReinforceConfig { seed, ..small(50) }).rows;
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));
     }
@@ -283,10 +404,11 @@ mod tests {
             (ReinforceConfig { priorities: [("x".to_string(), -1.0)].into(), ..small(1) }, "a share is below 0"),
             (ReinforceConfig { priorities: BTreeMap::new(), ..small(1) }, "all shares are 0"),
             (ReinforceConfig { rest: f64::NAN, ..small(1) }, "is not between 0 and 1"),
+            (ReinforceConfig { most_per_cluster: 0.0, ..small(1) }, "is not above 0 and at most 1"),
         ] {
-            let error = reinforce(&many(), Sources::default(), &config).unwrap_err().to_string();
+            let error = reinforce(&many(), Sources::default(), &config, &Silent).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
-        assert!(reinforce(&[], Sources::default(), &small(1)).unwrap_err().to_string().contains("no false positive"));
+        assert!(reinforce(&[], Sources::default(), &small(1), &Silent).unwrap_err().to_string().contains("no false positive"));
     }
 }

@@ -7,6 +7,8 @@ use std::fmt::Write;
 
 use levelhead::provenance::Input;
 
+use crate::ablation::Ablation;
+use crate::ablation_report::ablation_section;
 use crate::gate_text::gate_markdown;
 use crate::improvement::{Improved, Round};
 use crate::standing::{Matched, Standing, mean_recall};
@@ -21,6 +23,8 @@ pub struct Origin<'a> {
     pub inputs: &'a [Input],
     /// Whether prompts may be shown, as examples of clusters.
     pub shows_prompts: bool,
+    /// What each part of reinforcement buys, where that was measured.
+    pub ablation: Option<&'a Ablation>,
 }
 
 /// A part of the report.
@@ -33,6 +37,7 @@ pub(crate) enum Section {
     Slices,
     Clusters,
     Leakage,
+    Ablation,
     Ground,
 }
 
@@ -53,12 +58,13 @@ pub(crate) fn sections(run: &Improved, origin: Origin<'_>) -> Vec<(Section, Stri
             Section::Slices => slices(&mut out, run),
             Section::Clusters => clusters(&mut out, run, origin.shows_prompts),
             Section::Leakage => leakage(&mut out, run),
+            Section::Ablation => out.extend(origin.ablation.map(ablation_section)),
             Section::Ground => ground(&mut out, run, origin),
         }
         (section, out)
     };
-    use Section::{Clusters, EachRound, Ground, Holdout, Leakage, Rounds, Slices, Verdict};
-    [Verdict, Rounds, EachRound, Holdout, Slices, Clusters, Leakage, Ground].map(write).into()
+    use Section::{Ablation, Clusters, EachRound, Ground, Holdout, Leakage, Rounds, Slices, Verdict};
+    [Verdict, Rounds, EachRound, Holdout, Slices, Clusters, Leakage, Ablation, Ground].map(write).into()
 }
 
 fn percent(count: &Count) -> String {
@@ -152,11 +158,11 @@ fn one_round(out: &mut String, before: &Round, after: &Round) {
         before.number, after.n_false_positives, after.n_added
     );
     if let Some(plan) = &after.plan {
-        let made: Vec<String> = plan.strategies.iter().map(|(name, n)| format!("{n} {name}")).collect();
-        let _ = writeln!(out, "They are: {}.", made.join(", "));
+        let made: Vec<String> = plan.strategies.iter().map(|(name, [tried, n])| format!("{n} of {tried} {name}")).collect();
+        let _ = writeln!(out, "By strategy, kept of proposed: {}.", made.join(", "));
         let left: Vec<String> = plan.left_out.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
         if !left.is_empty() {
-            let _ = writeln!(out, "Candidates left out: {}.", left.join(", "));
+            let _ = writeln!(out, "Proposals left out: {}.", left.join(", "));
         }
         for shortage in &plan.shortages {
             let _ = writeln!(out, "Short: {shortage}.");

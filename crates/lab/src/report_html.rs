@@ -1,24 +1,17 @@
 //! The report as one page: no network, no script, readable in light and dark, on a phone and printed.
 //!
-//! Words and tables are those of [`crate::report`], plots stand at the end of their section. Prompts are foreign text: nothing of
-//! them may act as markup, a link or an image.
+//! Words and tables are those of [`crate::report`], plots stand at the end of their section.
 
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html::push_html};
-
+use crate::ablation_report::ablation_figures;
 use crate::curves::Curves;
 use crate::gate::CheckResult;
 use crate::improvement::Improved;
+use crate::page::{NAMES, NUMBERS, page, shortened};
 use crate::report::{Origin, Section, sections};
 use crate::standing::mean_recall;
 use crate::stats::Count;
 use crate::svg::{Axis, Plot, Scale};
 use crate::words::{number, percent_limit};
-
-const STYLE: &str = include_str!("report.css");
-
-/// Where plots leave room for names of categories and sources, and for numbers.
-const NAMES: f64 = 160.0;
-const NUMBERS: f64 = 62.0;
 
 /// The two guards of every plot.
 const GUARDS: [(&str, &str); 2] = [("a", "first guard"), ("b", "this guard")];
@@ -26,36 +19,11 @@ const GUARDS: [(&str, &str); 2] = [("a", "first guard"), ("b", "this guard")];
 /// The report as HTML.
 pub fn report_html(run: &Improved, origin: Origin<'_>) -> String {
     let word = if run.holdout.passed { "passed" } else { "failed" };
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>Levelhead: gates {word}</title>\n<style>\n{STYLE}</style>\n</head>\n<body class=\"{word}\">\n<main>\n"
-    );
-    for (section, markdown) in sections(run, origin) {
-        page.push_str("<section>\n");
-        push_markdown(&mut page, &markdown);
-        page.push_str("<div class=\"figures\">\n");
-        figures(section, run).iter().for_each(|figure| page.push_str(figure));
-        page.push_str("</div>\n</section>\n");
-    }
-    page.push_str("</main>\n</body>\n</html>\n");
-    page
+    let parts = sections(run, origin).into_iter().map(|(section, markdown)| (markdown, figures(section, run, origin)));
+    page(&format!("Levelhead: gates {word}"), word, parts)
 }
 
-/// Converts Markdown. HTML in it becomes text, links and images their words.
-fn push_markdown(page: &mut String, markdown: &str) {
-    let events = Parser::new_ext(markdown, Options::ENABLE_TABLES).flat_map(|event| match event {
-        Event::Html(html) | Event::InlineHtml(html) => vec![Event::Text(html)],
-        Event::Start(Tag::Link { .. } | Tag::Image { .. } | Tag::HtmlBlock) => vec![],
-        Event::End(TagEnd::Link | TagEnd::Image | TagEnd::HtmlBlock) => vec![],
-        Event::Start(Tag::Table(_)) => vec![Event::Html("<div class=\"table\">\n".into()), event],
-        Event::End(TagEnd::Table) => vec![event, Event::Html("</div>\n".into())],
-        event => vec![event],
-    });
-    push_html(page, events);
-}
-
-fn figures(section: Section, run: &Improved) -> Vec<String> {
+fn figures(section: Section, run: &Improved, origin: Origin<'_>) -> Vec<String> {
     let figures = match section {
         Section::Verdict => vec![roc(&run.curves)],
         Section::Rounds => vec![rounds(run)],
@@ -69,6 +37,7 @@ fn figures(section: Section, run: &Improved) -> Vec<String> {
             ]
         }
         Section::Leakage => vec![premium(run)],
+        Section::Ablation => return origin.ablation.map_or(Vec::new(), ablation_figures),
         Section::EachRound | Section::Slices | Section::Clusters | Section::Ground => Vec::new(),
     };
     figures.into_iter().flatten().collect()
@@ -216,34 +185,4 @@ fn premium(run: &Improved) -> Option<String> {
         line.mean_recall.into_iter().for_each(|recall| plot.point((recall, y), "a"));
     }
     (!names.is_empty()).then(|| plot.figure("The same rows and trainer under each split.", &[GUARDS[0]]))
-}
-
-/// A name that fits beside a plot.
-fn shortened(name: &str) -> String {
-    let n = name.chars().count();
-    if n <= 20 { name.to_string() } else { format!("…{}", name.chars().skip(n - 19).collect::<String>()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn foreign_text_never_acts() {
-        let mut page = String::new();
-        push_markdown(
-            &mut page,
-            "a <script>alert(1)</script> b [click](javascript:x) ![p](http://h/p.png)\n\n<img src=x>\n\n| a |\n|---|\n| 1 |\n",
-        );
-        for bad in ["<script", "<img", "href", "javascript:", "http:"] {
-            assert!(!page.contains(bad), "{bad}: {page}");
-        }
-        assert!(page.contains("&lt;script&gt;") && page.contains("click") && page.contains("<div class=\"table\">"), "{page}");
-    }
-
-    #[test]
-    fn long_names_keep_their_end() {
-        assert_eq!(shortened("programming"), "programming");
-        assert_eq!(shortened("starter/attack_system_prompt_extraction"), "…m_prompt_extraction");
-    }
 }

@@ -4,6 +4,7 @@
 //! without its counts, and none gives NaN for too little data: it gives nothing.
 
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
 use statrs::function::beta::{beta_reg, inv_beta_reg};
 use statrs::function::factorial::ln_binomial;
 
@@ -76,6 +77,23 @@ pub struct Interval {
     pub low: f64,
     /// Upper end.
     pub high: f64,
+}
+
+/// Student's interval for the mean of values that vary from run to run, at a confidence level between 0 and 1; nothing for
+/// fewer than two values.
+///
+/// ```
+/// let interval = levelhead_lab::stats::mean_interval(&[0.1, 0.2, 0.4], 0.95).unwrap();
+/// assert!(interval.low < 0.0 && interval.high > 0.6);
+/// ```
+pub fn mean_interval(values: &[f64], confidence: f64) -> Option<Interval> {
+    let n = values.len() as f64;
+    let freedom = n - 1.0;
+    let student = StudentsT::new(0.0, 1.0, freedom).ok().filter(|_| freedom >= 1.0)?;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / freedom;
+    let half = student.inverse_cdf(0.5 + confidence / 2.0) * (variance / n).sqrt();
+    Some(Interval { low: mean - half, high: mean + half })
 }
 
 /// statrs inverts the incomplete beta function to about 1e-8; bisection carries on to the last bits.
@@ -214,6 +232,20 @@ pub fn precision_at_prevalence(recall: f64, fpr: f64, prevalence: f64) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// scipy.stats.t.interval(0.95, 2, loc=mean, scale=sem(x)) and (0.9, 3, ..), SciPy 1.17.
+    #[test]
+    fn the_interval_of_a_mean_is_scipy_s() {
+        let rows: [(&[f64], f64, [f64; 2]); 2] = [
+            (&[0.1, 0.2, 0.4], 0.95, [-0.146_124_970_026, 0.612_791_636_693]),
+            (&[0.81, 0.82, 0.79, 0.84], 0.9, [0.790_505_416_767, 0.839_494_583_233]),
+        ];
+        for (values, confidence, [low, high]) in rows {
+            let interval = mean_interval(values, confidence).unwrap();
+            assert!((interval.low - low).abs() < 1e-8 && (interval.high - high).abs() < 1e-8, "{interval:?}");
+        }
+        assert_eq!((mean_interval(&[0.5], 0.95), mean_interval(&[], 0.95)), (None, None));
+    }
 
     #[test]
     fn paired_tests_agree_with_statsmodels() {

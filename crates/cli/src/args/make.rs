@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use levelhead_lab::ablation::Factor;
 
 use super::InputArgs;
 
@@ -166,15 +167,26 @@ pub struct CalibrateArgs {
 #[command(after_help = "Example:
   levelhead reinforce --audit audit/audit.json --attacks master.csv --measured gate.csv \\
       -o reinforced_training_data.csv
+  levelhead reinforce --audit audit/audit.json --plan
 
-Beside the CSV a .lineage.jsonl says for each row which false positive it came from, and how.")]
+Beside the CSV a .lineage.jsonl says for each row which false positive it came from, and how, and a
+.rejected.jsonl which proposed rows were left out, and why. A recipe is a file such as
+  [[strategy]]
+  name = \"neighbor\"     # or original, slots, frame, trigger, twin, format
+  share = 4             # of each false positive's rows; 0 only where the others fall short")]
 pub struct ReinforceArgs {
     /// An audit.json, or a benign_test_results.json
     #[arg(long, value_name = "FILE")]
     pub audit: PathBuf,
     /// The reinforced rows
-    #[arg(long, short, value_name = "FILE")]
-    pub output: PathBuf,
+    #[arg(long, short, value_name = "FILE", required_unless_present = "plan")]
+    pub output: Option<PathBuf>,
+    /// Say which false positives would be chosen, and write nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// The strategies and their shares (default: real prompts of the pool, then made-up ones)
+    #[arg(long, value_name = "FILE.toml")]
+    pub recipe: Option<PathBuf>,
     /// Take variations first from these real benign prompts
     #[arg(long, value_name = "FILE")]
     pub pool: Option<PathBuf>,
@@ -199,6 +211,9 @@ pub struct ReinforceArgs {
     /// Share of the budget given to all categories by their number of false positives
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     pub rest: f64,
+    /// Share of the false positives that one cluster may have
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
+    pub most_per_cluster: f64,
     /// Take each false positive itself as the first of its rows; only where it is not measured on
     #[arg(long)]
     pub originals: bool,
@@ -226,33 +241,27 @@ file is split by near-duplicate group: one half is read each round, the other on
 
 Exit codes: 0 the holdout passed its gates, 1 it did not, 2 error.")]
 pub struct ImproveArgs {
-    /// Labelled prompts of the first guard
-    #[arg(long, value_name = "FILE", num_args = 1.., requires_all = ["benign", "gate_benign", "gate_attacks"])]
-    pub train: Vec<PathBuf>,
-    /// Benign traffic: audited, mined, never measured on
-    #[arg(long, value_name = "FILE", requires = "train")]
-    pub benign: Option<PathBuf>,
-    /// Benign prompts of the release gate
-    #[arg(long, value_name = "FILE", requires = "train")]
-    pub gate_benign: Option<PathBuf>,
-    /// Attacks of the release gate
-    #[arg(long, value_name = "FILE", requires = "train")]
-    pub gate_attacks: Option<PathBuf>,
+    /// What it runs on.
+    #[command(flatten)]
+    pub data: LoopInputs,
     /// The folder to create
     #[arg(long, short, value_name = "DIR", default_value = "levelhead-run")]
     pub output: PathBuf,
     /// The checks (default: the seed's success criteria)
     #[arg(long, value_name = "FILE.toml")]
     pub gates: Option<PathBuf>,
-    /// Keep only rows of --train and --benign whose column `license` begins with one of these names
-    #[arg(long, num_args = 1.., value_name = "NAME")]
-    pub licenses: Vec<String>,
     /// Reinforced rows of the first round; each later round may add twice as many as the one before
     #[arg(long, default_value_t = 4790, value_name = "N")]
     pub rows: usize,
     /// Rounds, at most
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub rounds: usize,
+    /// The strategies that make the rows, and their shares; see `levelhead reinforce --help`
+    #[arg(long, value_name = "FILE.toml")]
+    pub recipe: Option<PathBuf>,
+    /// Show this ablation.json, of `levelhead ablate`, in the report
+    #[arg(long, value_name = "FILE")]
+    pub ablation: Option<PathBuf>,
     /// Leave prompts out of the reports, for reports that travel
     #[arg(long)]
     pub no_prompts: bool,
@@ -278,4 +287,72 @@ pub struct ImproveArgs {
     /// How the files are read.
     #[command(flatten)]
     pub reading: InputArgs,
+}
+
+/// `levelhead ablate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  levelhead ablate --train master.csv --benign traffic.parquet --gate-benign benign.parquet \\
+      --gate-attacks attacks.parquet -o ablation
+  levelhead improve .. --ablation ablation/ablation.json
+
+Without inputs it runs on the embedded starter corpus. DIR gets ablation.json, ablation.md and ablation.html.
+Every setting trains one guard for each seed; the holdout half of the gate files is never read.")]
+pub struct AblateArgs {
+    /// What it runs on.
+    #[command(flatten)]
+    pub data: LoopInputs,
+    /// The folder to create
+    #[arg(long, short, value_name = "DIR", default_value = "levelhead-ablation")]
+    pub output: PathBuf,
+    /// Change only this; repeat for more (default: all)
+    #[arg(long, value_name = "FACTOR", value_parser = Factor::ALL.map(Factor::name))]
+    pub factor: Vec<String>,
+    /// Reinforced rows where their amount is not what is changed
+    #[arg(long, default_value_t = 4790, value_name = "N")]
+    pub rows: usize,
+    /// Runs of each setting
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub seeds: usize,
+    /// The FPR at which recall is compared
+    #[arg(long, default_value_t = 0.01, value_name = "RATE")]
+    pub matched_fpr: f64,
+    /// The recipe that is changed one thing at a time; see `levelhead reinforce --help`
+    #[arg(long, value_name = "FILE.toml")]
+    pub recipe: Option<PathBuf>,
+    /// Settings of the trainer.
+    #[command(flatten)]
+    pub settings: TrainSettings,
+    /// The first seed
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Print ablation.json too
+    #[arg(long)]
+    pub json: bool,
+    /// Replace a folder that an earlier run wrote
+    #[arg(long)]
+    pub force: bool,
+    /// How the files are read.
+    #[command(flatten)]
+    pub reading: InputArgs,
+}
+
+/// What the loop runs on: four files, or the embedded starter corpus.
+#[derive(Debug, Clone, Args)]
+pub struct LoopInputs {
+    /// Labelled prompts of the first guard
+    #[arg(long, value_name = "FILE", num_args = 1.., requires_all = ["benign", "gate_benign", "gate_attacks"])]
+    pub train: Vec<PathBuf>,
+    /// Benign traffic: audited, mined, never measured on
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub benign: Option<PathBuf>,
+    /// Benign prompts of the release gate
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub gate_benign: Option<PathBuf>,
+    /// Attacks of the release gate
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub gate_attacks: Option<PathBuf>,
+    /// Keep only rows of --train and --benign whose column `license` begins with one of these names
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    pub licenses: Vec<String>,
 }

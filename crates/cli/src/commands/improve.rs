@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use levelhead::provenance::Input;
+use levelhead_lab::ablation::Ablation;
 use levelhead_lab::audit_report::audit_markdown;
+use levelhead_lab::choose::ReinforceConfig;
 use levelhead_lab::improve::improve;
 use levelhead_lab::improvement::{ImproveConfig, Improved};
 use levelhead_lab::output::{Output, write_file};
@@ -17,10 +19,10 @@ use levelhead_lab::row::{Dataset, Row};
 use levelhead_lab::{starter, write};
 use serde_json::json;
 
-use super::reinforce::lineage_bytes;
+use super::reinforce::{json_lines, recipe};
 use super::train::{config, count_licenses, input, keep_licenses};
 use super::{exit_code, gate};
-use crate::args::ImproveArgs;
+use crate::args::{ImproveArgs, InputArgs, LoopInputs};
 use crate::inputs::{benign_rows, read_all, read_one};
 use crate::terminal::{Terminal, print};
 
@@ -29,14 +31,18 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
     let started = Instant::now();
     let output = Output::prepare_folder(&args.output, args.force)?;
     let gates = gate::gates(args.gates.as_deref())?;
-    let inputs = inputs(args, terminal)?;
+    let defaults = ImproveConfig::default();
+    let recipe = recipe(args.recipe.as_deref())?.with_originals(defaults.reinforce.n_variations);
+    let ablation: Option<Ablation> = args.ablation.as_deref().map(read_ablation).transpose()?;
+    let inputs = inputs(&args.data, &args.reading, terminal)?;
     let settings = ImproveConfig {
         train: config(&args.settings, args.seed),
         n_rows: args.rows,
         max_rounds: args.rounds,
-        max_fpr: args.max_fpr.unwrap_or(if args.benign.is_some() { 0.005 } else { 0.01 }),
-        premium_folds: args.premium_folds.unwrap_or(if args.benign.is_some() { 3 } else { 2 }),
-        ..ImproveConfig::default()
+        max_fpr: args.max_fpr.unwrap_or(if args.data.benign.is_some() { 0.005 } else { 0.01 }),
+        premium_folds: args.premium_folds.unwrap_or(if args.data.benign.is_some() { 3 } else { 2 }),
+        reinforce: ReinforceConfig { recipe, ..defaults.reinforce.clone() },
+        ..defaults
     };
     let mut done = improve(&inputs, &gates, &settings, terminal)?;
     let files = [&inputs.train, &inputs.benign, &inputs.gate_benign, &inputs.gate_attacks];
@@ -45,7 +51,7 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
     let measured: Vec<Input> = files[2..].iter().map(|f| input(f)).collect();
     let command = command_line();
     let all: Vec<Input> = done.guard.provenance.inputs.iter().chain(&measured).cloned().collect();
-    let origin = Origin { command: &command, inputs: &all, shows_prompts: !args.no_prompts };
+    let origin = Origin { command: &command, inputs: &all, shows_prompts: !args.no_prompts, ablation: ablation.as_ref() };
     let run = json!({
         "levelhead_version": env!("CARGO_PKG_VERSION"),
         "command": command,
@@ -76,11 +82,17 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
     Ok(exit_code(done.holdout.passed))
 }
 
+fn read_ablation(path: &Path) -> Result<Ablation> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{}: not an ablation.json of `levelhead ablate`", path.display()))
+}
+
 fn write_all(folder: &Path, done: &Improved, origin: Origin<'_>, run: &str) -> Result<()> {
     let file = |name: &str, bytes: &[u8]| write_file(&folder.join(name), bytes, false);
     file("model.lh", &done.guard.to_bytes())?;
     write::write(&folder.join("reinforced_training_data.csv"), &[], &done.reinforced, false)?;
-    file("reinforced_training_data.lineage.jsonl", &lineage_bytes(&done.lineage)?)?;
+    file("reinforced_training_data.lineage.jsonl", &json_lines(&done.lineage)?)?;
+    file("reinforced_training_data.rejected.jsonl", &json_lines(&done.rejected)?)?;
     file("audit.json", serde_json::to_string_pretty(&done.first_audit)?.as_bytes())?;
     file("audit.md", audit_markdown(&done.first_audit).as_bytes())?;
     file("gate.json", serde_json::to_string_pretty(&done.holdout)?.as_bytes())?;
@@ -89,7 +101,8 @@ fn write_all(folder: &Path, done: &Improved, origin: Origin<'_>, run: &str) -> R
     Ok(file("run.json", run.as_bytes())?)
 }
 
-fn inputs(args: &ImproveArgs, terminal: &Terminal) -> Result<Inputs> {
+/// The inputs of the loop, or the embedded starter corpus where none are named.
+pub fn inputs(args: &LoopInputs, reading: &InputArgs, terminal: &Terminal) -> Result<Inputs> {
     let corpus = starter::starter();
     let part = |name: &str, rows: Vec<Row>| Dataset {
         path: PathBuf::from(format!("starter/{name}")),
@@ -110,17 +123,17 @@ fn inputs(args: &ImproveArgs, terminal: &Terminal) -> Result<Inputs> {
             gate_hard_negatives,
         });
     };
-    let mut train = read_all(&args.train, true, &args.reading, terminal)?;
+    let mut train = read_all(&args.train, true, reading, terminal)?;
     for file in &mut train {
         keep_licenses(file, &args.licenses, terminal)?;
     }
-    let mut benign = benign_rows(read_one(benign, false, &args.reading, terminal)?, terminal);
+    let mut benign = benign_rows(read_one(benign, false, reading, terminal)?, terminal);
     keep_licenses(&mut benign, &args.licenses, terminal)?;
     Ok(Inputs {
         train: joined(train),
         benign,
-        gate_benign: benign_rows(read_one(gate_benign, false, &args.reading, terminal)?, terminal),
-        gate_attacks: read_one(gate_attacks, true, &args.reading, terminal)?,
+        gate_benign: benign_rows(read_one(gate_benign, false, reading, terminal)?, terminal),
+        gate_attacks: read_one(gate_attacks, true, reading, terminal)?,
         hard_negatives,
         gate_hard_negatives,
     })
@@ -140,7 +153,7 @@ fn blake3_of(rows: &[Row]) -> String {
 }
 
 /// The command as it was typed, without the folder of the program.
-fn command_line() -> String {
+pub fn command_line() -> String {
     let mut words = std::env::args();
     words.next();
     std::iter::once("levelhead".to_string()).chain(words).collect::<Vec<_>>().join(" ")

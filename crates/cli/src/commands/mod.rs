@@ -1,5 +1,6 @@
 //! One file for each command: arguments in, output and exit code out.
 
+pub mod ablate;
 pub mod audit;
 pub mod calibrate;
 pub mod claim;

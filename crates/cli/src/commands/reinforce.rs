@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
+use levelhead::RulePack;
 use levelhead_lab::audit_file::read_audit;
 use levelhead_lab::choose::{Plan, ReinforceConfig};
+use levelhead_lab::fluency::Fluency;
 use levelhead_lab::group::GroupConfig;
-use levelhead_lab::improve::false_positives;
+use levelhead_lab::mining::{direct_twins, false_positives};
 use levelhead_lab::near::NearIndex;
 use levelhead_lab::output::{Output, write_file};
-use levelhead_lab::reinforce::{Lineage, Sources, reinforce};
+use levelhead_lab::proof::Proof;
+use levelhead_lab::recipe::Recipe;
+use levelhead_lab::reinforce::{Sources, plan, reinforce};
 use levelhead_lab::row::{Dataset, Row};
 use levelhead_lab::{Error, read, starter, write};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::args::ReinforceArgs;
@@ -23,11 +28,20 @@ use crate::terminal::{Terminal, print, table, thousands};
 /// Runs the command.
 pub fn run(args: &ReinforceArgs, terminal: &Terminal) -> Result<ExitCode> {
     let config = config(args)?;
-    let lineage = args.output.with_extension("lineage.jsonl");
-    read::format_of(&args.output)?;
-    Output::prepare(&args.output, args.force)?;
-    Output::prepare(&lineage, args.force)?;
     let found = read_audit(&args.audit)?;
+    let candidates = false_positives(&found);
+    if args.plan {
+        let plan = plan(&candidates, &config)?;
+        print(if args.json { json!({ "plan": plan }).to_string() } else { readable(&plan) })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(output) = &args.output else { bail!("-o FILE is missing: it says where the rows go (--plan needs none)") };
+    let lineage = output.with_extension("lineage.jsonl");
+    let rejected = output.with_extension("rejected.jsonl");
+    read::format_of(output)?;
+    for path in [output, &lineage, &rejected] {
+        Output::prepare(path, args.force)?;
+    }
     let pool = match &args.pool {
         Some(path) => read_one(path, false, &args.reading, terminal)?,
         None => Dataset::default(),
@@ -41,36 +55,62 @@ pub fn run(args: &ReinforceArgs, terminal: &Terminal) -> Result<ExitCode> {
     };
     let (attacks, measured) = (texts(&attacks, true), texts(&measured, false));
     let pool: Vec<&str> = pool.rows.iter().filter(|r| !r.is_attack()).map(|r| r.text.as_str()).collect();
-    let sources = Sources { pool: &pool, hard_negatives: &hard_negatives, attacks: Some(&attacks), measured: Some(&measured) };
-    let made = reinforce(&false_positives(&found), sources, &config)?;
-    write::write(&args.output, &[], &made.rows, args.force)?;
-    write_file(&lineage, &lineage_bytes(&made.lineage)?, args.force)?;
+    let (rules, twins) = (RulePack::embedded(), direct_twins());
+    // The false positives of one guard are too much alike to say what else is fluent.
+    let fluency = Fluency::learn(&pool);
+    let proof =
+        Proof { attacks: Some(&attacks), measured: Some(&measured), fluency: Some(&fluency), rules: Some(&rules), judges: None };
+    let sources = Sources { pool: &pool, traffic: &pool, twins: &twins, hard_negatives: &hard_negatives, proof };
+    let made = reinforce(&candidates, sources, &config, terminal)?;
+    write::write(output, &[], &made.rows, args.force)?;
+    write_file(&lineage, &json_lines(&made.lineage)?, args.force)?;
+    write_file(&rejected, &json_lines(&made.rejected)?, args.force)?;
     if args.json {
-        print(json!({"n_rows": made.rows.len(), "plan": made.plan}))?;
+        print(json!({"n_rows": made.rows.len(), "fluency_threshold_bits": fluency.threshold, "plan": made.plan}))?;
     } else {
         print(readable(&made.plan))?;
-        let n = thousands(made.rows.len());
-        print(format!("{n} rows written to {}, their lineage to {}", args.output.display(), lineage.display()))?;
+        print(match fluency.threshold {
+            bits if bits.is_finite() => {
+                format!("fluent is up to {bits:.2} bits a character, or about as fluent as the prompt itself")
+            }
+            _ => "fluency was not checked: without --pool, or with few prompts, nothing says what is fluent".to_string(),
+        })?;
+        print(format!(
+            "{} rows written to {}, their lineage to {}",
+            thousands(made.rows.len()),
+            output.display(),
+            lineage.display()
+        ))?;
+        print(format!("{} proposals left out, with the reasons in {}", thousands(made.rejected.len()), rejected.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Lineage as JSON lines.
-pub fn lineage_bytes(lineage: &[Lineage]) -> Result<Vec<u8>> {
+/// One line of JSON for each entry.
+pub fn json_lines<T: Serialize>(entries: &[T]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    for entry in lineage {
+    for entry in entries {
         serde_json::to_writer(&mut bytes, entry)?;
         bytes.push(b'\n');
     }
     Ok(bytes)
 }
 
+/// The recipe of a file, or the default.
+pub fn recipe(path: Option<&Path>) -> Result<Recipe> {
+    let Some(path) = path else { return Ok(Recipe::default()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    Ok(Recipe::parse(&path.display().to_string(), &text)?)
+}
+
 fn config(args: &ReinforceArgs) -> Result<ReinforceConfig> {
+    let recipe = recipe(args.recipe.as_deref())?;
     let mut config = ReinforceConfig {
         n_false_positives: args.false_positives,
         n_variations: args.variations,
         rest: args.rest,
-        originals: args.originals,
+        most_per_cluster: args.most_per_cluster,
+        recipe: if args.originals { recipe.with_originals(args.variations) } else { recipe },
         seed: args.seed,
         ..ReinforceConfig::default()
     };
@@ -99,10 +139,12 @@ fn readable(plan: &Plan) -> String {
     });
     let mut out = format!("{} distinct false positives\n", thousands(plan.n_available));
     out.push_str(&table(&["category", "asked for", "available", "chosen"], rows).to_string());
-    let made = plan.strategies.iter().map(|(name, n)| vec![name.clone(), thousands(*n)]);
-    out.push_str(&format!("\n\n{}", table(&["made by", "rows"], made)));
+    if !plan.strategies.is_empty() {
+        let made = plan.strategies.iter().map(|(name, [tried, n])| vec![name.clone(), thousands(*tried), thousands(*n)]);
+        out.push_str(&format!("\n\n{}", table(&["made by", "proposed", "kept"], made)));
+    }
     for (reason, n) in &plan.left_out {
-        out.push_str(&format!("\nleft out: {} candidates {reason}", thousands(*n)));
+        out.push_str(&format!("\nleft out: {} proposals {reason}", thousands(*n)));
     }
     for shortage in &plan.shortages {
         out.push_str(&format!("\nshort: {shortage}"));

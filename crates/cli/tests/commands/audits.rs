@@ -145,3 +145,23 @@ fn no_reinforced_row_is_an_attack_or_a_measured_prompt() {
     let checked = folder.run("data check rows.jsonl known_attacks.csv gate.csv --json").json();
     assert_eq!(checked["overlaps"], json!([]), "{checked}");
 }
+
+#[test]
+fn a_plan_writes_nothing_and_a_recipe_says_who_makes_the_rows() {
+    let folder = Folder::new();
+    folder.write("benign_test_results.json", results().to_string());
+    let reinforce = "reinforce --audit benign_test_results.json --hard-negatives none";
+    let plan = folder.ok(&format!("{reinforce} --plan --json")).json();
+    assert_eq!((&plan["plan"]["n_available"], &plan["plan"]["strategies"]), (&json!(612), &json!({})), "{plan}");
+    folder.write("recipe.toml", "[[strategy]]\nname = 'twin'\n\n[[strategy]]\nname = 'format'\nshare = 2\n");
+    folder.ok(&format!("{reinforce} --recipe recipe.toml --variations 3 -o rows.csv"));
+    let lineage = folder.json_lines("rows.lineage.jsonl");
+    let n = |name: &str| lineage.iter().filter(|line| line["strategy"] == name).count();
+    // Of three rows of a false positive one is a twin, with its attack, and two are formats.
+    assert!(n("twin") % 2 == 0 && n("twin").abs_diff(n("format")) < 50, "{} {}", n("twin"), n("format"));
+    let checked = folder.ok("data check rows.csv --json").json();
+    assert_eq!(checked["files"][0]["n_attacks"], n("twin") / 2, "{checked}");
+    let rejected = folder.json_lines("rows.rejected.jsonl");
+    assert!(rejected.iter().all(|line| !line["reason"].as_str().unwrap().is_empty()));
+    assert_eq!(folder.run(&format!("{reinforce} --plan --recipe gone.toml")).code, Some(2));
+}

@@ -128,6 +128,7 @@ fn the_loop_leaves_a_run_that_other_commands_take() {
         "model.lh",
         "reinforced_training_data.csv",
         "reinforced_training_data.lineage.jsonl",
+        "reinforced_training_data.rejected.jsonl",
         "report.html",
         "report.md",
         "run.json",
@@ -155,4 +156,30 @@ fn the_loop_leaves_a_run_that_other_commands_take() {
     for name in ["run/report.html", "run/report.md"] {
         assert!(page.contains("What set the first guard off") && !folder.read(name).contains(&example), "{name}");
     }
+}
+
+#[test]
+fn an_ablation_is_measured_and_shown_in_the_report() {
+    let folder = Folder::with_inputs();
+    let files = "--train labelled.csv --benign benign.csv --gate-benign traffic.csv --gate-attacks attacks.csv";
+    let args = format!("ablate {files} --factor variations --factor alone --rows 40 --seeds 2 {SMALL} -o ablation");
+    let printed = folder.ok(&args).stdout;
+    assert!(printed.contains("| no reinforcement | 0 |") && printed.contains("| twin |"), "{printed}");
+    let ablation = folder.json("ablation/ablation.json");
+    let arms = ablation["arms"].as_array().unwrap();
+    assert_eq!(arms.len(), 1 + 6 + 7);
+    assert!(arms.iter().all(|arm| arm["trials"].as_array().unwrap().len() == 2));
+    folder.ok(&format!("{args} --force"));
+    let without_times = |mut value: serde_json::Value| {
+        for arm in value["arms"].as_array_mut().unwrap() {
+            arm["trials"].as_array_mut().unwrap().iter_mut().for_each(|trial| trial["seconds"] = json!(0));
+        }
+        value
+    };
+    assert_eq!(without_times(folder.json("ablation/ablation.json")), without_times(ablation));
+    folder.run(&format!("improve {files} --max-fpr 0.1 --rounds 1 {SMALL} --ablation ablation/ablation.json -o run"));
+    for name in ["ablation/ablation.html", "run/report.html"] {
+        assert!(folder.read(name).contains("<title>Variations of each false positive"), "{name}");
+    }
+    assert!(folder.read("run/report.md").contains("## What each part of reinforcement buys"));
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use levelhead::normalize;
 
-use crate::choose::Candidate;
+use crate::false_positive::Candidate;
 
 /// Pool prompts that share a chosen false positive's cluster phrase, nearest by words first.
 pub(crate) struct Neighbors<'a> {
@@ -17,7 +17,7 @@ const MOST_CANDIDATES: usize = 400;
 impl<'a> Neighbors<'a> {
     /// Looks through a pool for the phrases of the chosen false positives.
     pub fn new(chosen: &[&Candidate], pool: &'a [&'a str]) -> Neighbors<'a> {
-        let phrases: HashSet<&str> = chosen.iter().map(|fp| fp.cluster.as_str()).filter(|p| !p.is_empty()).collect();
+        let phrases: HashSet<&str> = chosen.iter().filter_map(|fp| fp.phrase.as_deref()).collect();
         let longest = phrases.iter().map(|p| p.split(' ').count()).max().unwrap_or(0);
         let mut by_phrase: HashMap<&str, Vec<(&'a str, HashSet<u64>)>> = HashMap::new();
         if longest > 0 {
@@ -45,7 +45,7 @@ impl<'a> Neighbors<'a> {
             .map(|fp| {
                 let normalized = normalize(&fp.prompt);
                 let own = hashes(&words(&normalized));
-                let list = by_phrase.get(fp.cluster.as_str()).map_or(&[][..], |v| v);
+                let list = fp.phrase.as_deref().and_then(|phrase| by_phrase.get(phrase)).map_or(&[][..], |v| v);
                 let mut ranked: Vec<(f64, &str)> = list.iter().map(|(text, theirs)| (jaccard(&own, theirs), *text)).collect();
                 ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
                 ranked.into_iter().map(|(_, text)| text).collect()
