@@ -20,11 +20,13 @@ pub enum RulesCommand {
   levelhead rules check --rules mine.toml --benign traffic.csv --attacks attacks.csv \\
       --apply narrowed.toml
 
-A noisy rule is tried in narrower forms: with a word near by, unless the text holds a phrase (`unless`), at
-the beginning of a sentence or of the text, as whole words. Words are chosen on one half of the prompts and
-measured on the other. Rules read lower-case text, so capitals narrow nothing. Whoever reads the pack can
-write the phrase of an `unless`: --no-unless proposes none.
-Exit codes: 0 clean, 1 a rule cannot run, fails an example, is noisy or seen on too few prompts, 2 error.")]
+A noisy rule is tried in narrower forms: with a word near by, unless the text holds a phrase, at
+the beginning of a sentence or of the text, as whole words. Words are chosen on one half of the
+prompts and measured on the other. Rules read lower-case text, so capitals narrow nothing.
+Whoever reads the pack can write the phrase of an `unless`; --no-unless proposes none.
+
+Exit codes: 0 clean, 1 a rule cannot run, fails an example, is noisy or seen on too few prompts,
+2 error.")]
 pub struct RulesCheckArgs {
     /// The rule pack: `default`, or a .toml file
     #[arg(long)]
