@@ -51,6 +51,9 @@ run improve "$levelhead" improve --no-prompts --train "$corpora/master.parquet" 
   --gate-benign "$corpora/benign_100k.parquet" --gate-attacks "$corpora/eval_public.parquet" -o "$work/improve"
 [ ! -e "$work/improve/report.md" ] || clean < "$work/improve/report.md" > "$out/improve-report.md"
 [ ! -e "$work/improve/report.html" ] || clean < "$work/improve/report.html" > docs/examples/report.html
+run rules-check-default "$levelhead" rules check --rules default --benign "$corpora/benign_pool.parquet" --attacks "$corpora/master.parquet"
+run rules-check-naive "$levelhead" rules check --rules benchmarks/naive_rules.toml --benign "$corpora/benign_pool.parquet" \
+  --attacks "$corpora/master.parquet" --show 8 --apply "$work/narrowed.toml"
 run labels-planted "$levelhead" data labels --data "$corpora/master.parquet" --plant 0.02
 run labels "$levelhead" data labels --data "$corpora/master.parquet" --show 0
 run train-all "$levelhead" train --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" -o "$work/all.lh"

@@ -3,6 +3,7 @@
 mod data;
 mod make;
 mod measure;
+mod rules;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 pub use data::{DataCommand, LabelsArgs, LeaksArgs, MergeArgs, RelabelArgs};
 pub use make::{AblateArgs, CalibrateArgs, CrossvalArgs, ImproveArgs, LoopInputs, ReinforceArgs, TrainArgs, TrainSettings};
 pub use measure::{AuditArgs, ClaimArgs, CompareArgs, EvaluateArgs, GateArgs, ScanArgs};
+pub use rules::{RulesCheckArgs, RulesCommand};
 
 /// A prompt-injection guard that keeps a level head, and the tools that make one.
 #[derive(Debug, Parser)]
@@ -49,6 +51,12 @@ pub enum Command {
         /// What to do with data.
         #[command(subcommand)]
         command: DataCommand,
+    },
+    /// Hold a rule pack against benign traffic and attacks
+    Rules {
+        /// What to do with rules.
+        #[command(subcommand)]
+        command: RulesCommand,
     },
     /// Train a guard's classifier on labelled prompts
     Train(TrainArgs),

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, Command, DataCommand};
+use args::{Cli, Command, DataCommand, RulesCommand};
 use terminal::Terminal;
 
 fn main() -> ExitCode {
@@ -39,6 +39,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Data { command: DataCommand::Relabel(args) } => commands::labels::correct(&args, &terminal),
         Command::Data { command: DataCommand::Merge(args) } => commands::data::merge(&args, &terminal),
         Command::Data { command: DataCommand::Starter { output, force } } => commands::data::starter(&output, force),
+        Command::Rules { command: RulesCommand::Check(args) } => commands::rules::check(&args, &terminal),
         Command::Train(args) => commands::train::run(&args, &terminal),
         Command::Crossval(args) => commands::crossval::run(&args, &terminal),
         Command::Calibrate(args) => commands::calibrate::run(&args, &terminal),

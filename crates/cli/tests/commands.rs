@@ -6,6 +6,8 @@ mod support;
 mod audits;
 #[path = "commands/guards.rs"]
 mod guards;
+#[path = "commands/rules.rs"]
+mod rules;
 #[path = "commands/scan.rs"]
 mod scan;
 
@@ -21,7 +23,7 @@ fn keys(object: &Value) -> BTreeSet<&str> {
 }
 
 /// Every command that works through data, in an order in which each finds its inputs; with its exit code.
-const COMMANDS: [(&str, i32); 19] = [
+const COMMANDS: [(&str, i32); 20] = [
     ("scan jailbreak --guard guard.lh", 1),
     ("scan --guard guard.lh --input benign.csv --output OUT.jsonl", 0),
     ("data check benign.csv", 0),
@@ -34,6 +36,7 @@ const COMMANDS: [(&str, i32); 19] = [
     ("evaluate --guard guard.lh --data labelled.csv", 0),
     ("claim --before OUT/audit.json --after OUT/audit.json --trained-on labelled.csv", 0),
     ("compare guard.lh calibrated_OUT.lh --data labelled.csv", 0),
+    ("rules check --rules rules.toml --benign traffic.csv --attacks attacks.csv --apply narrowed_OUT.toml", 1),
     ("data leaks --train labelled.csv --test benign.csv", 0),
     ("data labels --data labelled.csv traffic.csv --folds 2 --char-bits 10 --word-bits 10 --epochs 1 -o suspects_OUT.csv", 0),
     ("data relabel --data labelled.csv traffic.csv --corrections suspects_OUT.csv -o relabelled_OUT.csv", 0),
@@ -115,6 +118,7 @@ fn nothing_depends_on_the_number_of_threads() {
         "out/audit.md",
         "suspects_out.csv",
         "relabelled_out.csv",
+        "narrowed_out.toml",
         "reinforced_out.csv",
         "reinforced_out.lineage.jsonl",
         "reinforced_out.rejected.jsonl",
@@ -276,8 +280,20 @@ fn a_standard_output_that_is_full_is_an_error() {
 fn help_version_and_completions_are_printed() {
     let folder = Folder::new();
     assert!(folder.ok("--version").stdout.starts_with("levelhead "));
-    let commands =
-        ["scan", "train", "calibrate", "audit", "reinforce", "evaluate", "gate", "improve", "ablate", "data check", "data merge"];
+    let commands = [
+        "scan",
+        "train",
+        "calibrate",
+        "audit",
+        "reinforce",
+        "evaluate",
+        "gate",
+        "improve",
+        "ablate",
+        "data check",
+        "data merge",
+        "rules check",
+    ];
     for command in commands {
         let help = folder.ok(&format!("{command} --help")).stdout;
         assert!(help.contains(&format!("Usage: levelhead {command}")), "{help}");

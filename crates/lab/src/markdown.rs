@@ -58,7 +58,7 @@ fn escape(text: &str) -> String {
 }
 
 /// At most so many columns of a text.
-fn shorten(text: &str, columns: usize) -> String {
+pub(crate) fn shorten(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_string();
     }
@@ -74,7 +74,7 @@ fn shorten(text: &str, columns: usize) -> String {
 }
 
 /// How many columns a terminal gives a text; near enough to set tables.
-fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 
@@ -91,15 +91,26 @@ fn char_width(c: char) -> usize {
 
 /// A list item, broken into lines of at most 100 columns.
 pub(crate) fn item(out: &mut String, text: &str) {
+    wrapped(out, text, 100);
+}
+
+/// A paragraph, broken into lines of at most so many columns; all but the first are set in by two more.
+pub(crate) fn wrapped(out: &mut String, text: &str, columns: usize) {
     let indent = " ".repeat(text.len() - text.trim_start_matches(' ').len() + 2);
     let mut line = String::new();
-    for word in text.split_inclusive(' ') {
-        if width(&line) + width(word.trim_end()) > 100 {
+    let mut words = text.split_inclusive(' ').peekable();
+    while let Some(first) = words.next() {
+        // A number and its sign of percent stay together.
+        let mut word = first.to_string();
+        while let Some(sign) = words.next_if(|next| next.starts_with('%')) {
+            word.push_str(sign);
+        }
+        if width(&line) + width(word.trim_end()) > columns {
             out.push_str(line.trim_end());
             out.push('\n');
             line = indent.clone();
         }
-        line.push_str(word);
+        line.push_str(&word);
     }
     out.push_str(line.trim_end());
     out.push('\n');

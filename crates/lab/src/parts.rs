@@ -3,13 +3,13 @@
 //! Parts are divided by group, so a near-duplicate never stands on two sides. A training-side row that is in a group with a
 //! measured one is refused, and counted.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::leaks::groups;
 use crate::progress::Progress;
-use crate::row::{Dataset, Row, text_hash};
-use crate::split::part;
+use crate::row::{Dataset, Row};
+use crate::split::{group_keys, part};
 
 /// The inputs of `improve`.
 #[derive(Debug, Clone, Default)]
@@ -135,13 +135,8 @@ impl Inputs {
 
         (parts.labelled, parts.labelled_groups) = (train, train_groups);
 
-        // By what a group says and not by its number, which hangs on every other input: the halves of a file stay what they are.
-        let mut key_of: HashMap<u32, u64> = HashMap::new();
         let pairs = [(&gate_benign, &gate_benign_groups), (&gate_attacks, &gate_attack_groups), (&hard, &hard_groups)];
-        for (row, id) in pairs.iter().flat_map(|(rows, ids)| rows.iter().zip(*ids)) {
-            let key = text_key(&row.text);
-            key_of.entry(*id).and_modify(|least| *least = key.min(*least)).or_insert(key);
-        }
+        let key_of = group_keys(pairs.iter().flat_map(|(rows, ids)| rows.iter().copied().zip(ids.iter().copied())));
         let in_gate = |ids: &[u32]| part(&ids.iter().map(|id| key_of[id]).collect::<Vec<u64>>(), 0.5, seed, "gate");
         let (gate, holdout) = (&mut parts.gate, &mut parts.holdout);
         (gate.benign, holdout.benign) = halves(&gate_benign, &in_gate(&gate_benign_groups));
@@ -198,12 +193,6 @@ impl Parts<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// A number that stands for a text.
-fn text_key(text: &str) -> u64 {
-    let bytes = text_hash(text);
-    u64::from_le_bytes(bytes.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
 }
 
 #[cfg(test)]

@@ -28,6 +28,15 @@ pub fn fewest(bound: f64, confidence: f64) -> usize {
     ((1.0 - confidence).ln() / (1.0 - bound).ln()).ceil().max(1.0) as usize
 }
 
+/// What so many rows can show, of which `needed` without a fault show the rate that is asked.
+pub fn visible(n: usize, needed: usize) -> Visibility {
+    match n {
+        n if n < needed => Visibility::Blind,
+        n if n < 10 * needed => Visibility::Thin,
+        _ => Visibility::Ok,
+    }
+}
+
 /// The visibility of each slice of distinct rows. `fpr` and `miss` are the rates that the gate wants to see.
 pub fn visibility<'a>(rows: impl Iterator<Item = &'a Row>, fpr: f64, miss: f64, confidence: f64) -> Vec<Seen> {
     let mut counts: BTreeMap<(&'static str, String), usize> = BTreeMap::new();
@@ -43,12 +52,7 @@ pub fn visibility<'a>(rows: impl Iterator<Item = &'a Row>, fpr: f64, miss: f64, 
     }
     let seen = counts.into_iter().map(|((by, name), n)| {
         let needed = fewest(if by == "family" { miss } else { fpr }, confidence);
-        let visibility = match n {
-            n if n < needed => Visibility::Blind,
-            n if n < 10 * needed => Visibility::Thin,
-            _ => Visibility::Ok,
-        };
-        Seen { by, name, n, needed, visibility }
+        Seen { by, name, n, needed, visibility: visible(n, needed) }
     });
     seen.collect()
 }

@@ -13,6 +13,7 @@ pub mod improve;
 pub mod labels;
 pub mod leaks;
 pub mod reinforce;
+pub mod rules;
 pub mod scan;
 pub mod train;
 

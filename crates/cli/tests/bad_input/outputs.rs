@@ -14,6 +14,7 @@ fn places() -> Vec<(String, &'static str)> {
         ("audit --guard guard.lh --benign traffic.csv -o OUT", "folder"),
         ("reinforce --audit audit.json -o OUT", "csv"),
         ("gate --guard guard.lh --benign benign.csv --attacks attacks.csv -o OUT", "json"),
+        ("rules check --rules default --benign benign.csv --attacks attacks.csv --max-fpr 0.05 --apply OUT", "toml"),
         ("improve -o OUT SMALL", "folder"),
     ]
     .map(|(args, kind)| (args.replace("SMALL", SMALL), kind))

@@ -38,6 +38,10 @@ fn arguments_that_do_not_fit_together_are_refused() {
         ("data labels", "--data"),
         ("data relabel --data labelled.csv -o out.csv", "--corrections"),
         ("calibrate --guard guard.lh --benign benign.csv -o out.lh --max-fpr lots", "invalid value 'lots'"),
+        ("rules check --benign benign.csv --attacks attacks.csv", "--rules"),
+        ("rules check --rules rules.toml --attacks attacks.csv", "--benign"),
+        ("rules check --rules rules.toml --benign benign.csv", "--attacks"),
+        ("rules check --rules rules.toml --benign benign.csv --attacks attacks.csv --show some", "invalid value 'some'"),
         ("completions dog", "invalid value 'dog'"),
     ];
     for (args, expected) in rows {
@@ -74,6 +78,30 @@ fn a_false_positive_rate_is_between_0_and_1() {
         ] {
             fails(&folder, &args, "max-fpr: ");
         }
+    }
+}
+
+#[test]
+fn a_rule_pack_that_cannot_be_checked_names_the_option_or_the_file() {
+    let folder = Folder::with_inputs();
+    folder.write("none.toml", "# No rule.\n");
+    folder.write("odd.toml", "[[rule]]\nid = 7\n");
+    folder.write("more.toml", "[[rule]]\nid = 'a'\nexcept = 'b'\n");
+    let rows = [
+        ("rules.toml", "benign.csv", "attacks.csv --max-fpr 0", "max-fpr: 0 is not a rate above 0 and below 1"),
+        ("rules.toml", "benign.csv", "attacks.csv --max-fpr nan", "max-fpr: NaN"),
+        ("rules.toml", "benign.csv", "attacks.csv --max-lost 1", "max-lost: 1 is not a share from 0 to below 1"),
+        ("rules.toml", "benign.csv", "attacks.csv --max-lost nan", "max-lost: NaN"),
+        ("gone.toml", "benign.csv", "attacks.csv", "cannot read gone.toml: No such file"),
+        ("none.toml", "benign.csv", "attacks.csv", "none.toml: holds no rule: write at least one [[rule]]"),
+        ("odd.toml", "benign.csv", "attacks.csv", "odd.toml: line 2: invalid type: integer `7`"),
+        ("more.toml", "benign.csv", "attacks.csv", "more.toml: line 3: unknown field `except`"),
+        ("rules.toml", "gone.csv", "attacks.csv", "cannot read gone.csv"),
+        ("rules.toml", "attacks.csv", "attacks.csv", "--benign: attacks.csv holds no benign prompt: choose another file"),
+        ("rules.toml", "benign.csv", "benign.csv", "--attacks: benign.csv holds no attack: choose another file"),
+    ];
+    for (rules, benign, attacks, expected) in rows {
+        fails(&folder, &format!("rules check --rules {rules} --benign {benign} --attacks {attacks}"), expected);
     }
 }
 

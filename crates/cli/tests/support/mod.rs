@@ -17,6 +17,16 @@ pub struct Folder {
     dir: TempDir,
 }
 
+/// A rule that flags every prompt of the words of attacks that holds one of two.
+pub const RULES: &str = r"# My rules.
+[[rule]]
+id = 'words'
+family = 'data_exfil_pattern'
+severity = 'medium'
+confidence = 0.8
+pattern = 'password|secret' # both
+";
+
 /// What a command left behind.
 #[derive(Debug)]
 pub struct Run {
@@ -47,7 +57,7 @@ impl Folder {
         Folder { dir: tempfile::tempdir().unwrap() }
     }
 
-    /// A folder with a guard, what it was trained on, and as much that it has not seen.
+    /// A folder with a guard, what it was trained on, as much that it has not seen, and a rule that is too wide.
     pub fn with_inputs() -> Folder {
         static GUARD: OnceLock<Vec<u8>> = OnceLock::new();
         let guard = GUARD.get_or_init(|| {
@@ -60,6 +70,7 @@ impl Folder {
         folder.write("guard.lh", guard);
         folder.write("trained.csv", labelled(9));
         folder.write("labelled.csv", labelled(1));
+        folder.write("rules.toml", RULES);
         folder.write("benign.csv", csv(&prompts(Words::Everyday, 320, 2), 0));
         folder.write("attacks.csv", csv(&prompts(Words::Attack, 200, 3), 1));
         // Benign prompts in the words of attacks: the guard flags them.
