@@ -128,6 +128,37 @@ mod tests {
         assert_ne!(one, roc.resamples(4));
     }
 
+    /// Groups of one to four equal rows; benign scores are uniform, attacks of source k have the score u^(1/k). So at an FPR
+    /// of f the recall of the source is 1 - (1 - f)^k.
+    #[test]
+    fn intervals_hold_about_as_often_as_they_say() {
+        const N_SETS: usize = 1_000;
+        const FPR: f64 = 0.1;
+        let powers = [("a", 5.0), ("b", 20.0)];
+        let truth = powers.map(|(_, k)| 1.0 - f64::powf(1.0 - FPR, k)).iter().sum::<f64>() / 2.0;
+        let mut random = Random::new(14, "bootstrap");
+        let (mut inside, mut above) = (0, 0);
+        for set in 0..N_SETS {
+            let mut entries: Vec<Entry> = Vec::new();
+            for group in 0..300u32 {
+                let source = (group % 3 > 0).then(|| powers[group as usize % 3 - 1]);
+                let score = source.map_or(random.unit(), |(_, k)| random.unit().powf(1.0 / k));
+                for _ in 0..=random.below(4) {
+                    entries.push(entry(source.map(|s| s.0), score, group));
+                }
+            }
+            let sample = Sample::new(&entries);
+            let resamples = Roc { data: &sample, reference: None, fprs: &[FPR] }.resamples(set as u64);
+            let values: Vec<Option<f64>> = resamples.iter().map(|figures| figures.mean_at_fpr[0]).collect();
+            let interval = percentile_interval(&values).unwrap();
+            inside += usize::from(interval.low <= truth && truth <= interval.high);
+            above += usize::from(lower_quantile(values, 0.05).unwrap() <= truth);
+        }
+        // Percentile intervals are no guarantee; four standard errors of a share of 1,000 are 0.028.
+        let [inside, above] = [inside, above].map(|n| n as f64 / N_SETS as f64);
+        assert!((0.91..0.98).contains(&inside) && (0.91..0.98).contains(&above), "{inside} {above}");
+    }
+
     #[test]
     fn quantiles_are_rounded_outward() {
         let values: Vec<Option<f64>> = (1..=500).rev().map(|v| Some(f64::from(v))).collect();
