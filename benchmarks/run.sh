@@ -47,7 +47,12 @@ run baseline-gate "$levelhead" gate --guard "$work/baseline.lh" --benign "$corpo
 run seed-budget "$levelhead" improve --no-prompts --rounds 1 --train "$corpora/master.parquet" --benign "$corpora/benign_pool.parquet" \
   --gate-benign "$corpora/benign_100k.parquet" --gate-attacks "$corpora/eval_public.parquet" -o "$work/seed"
 [ ! -e "$work/seed/report.md" ] || clean < "$work/seed/report.md" > "$out/seed-budget-report.md"
-run improve "$levelhead" improve --no-prompts --train "$corpora/master.parquet" --benign "$corpora/benign_pool.parquet" \
+run ablate "$levelhead" ablate --train "$corpora/master.parquet" --benign "$corpora/benign_pool.parquet" \
+  --gate-benign "$corpora/benign_100k.parquet" --gate-attacks "$corpora/eval_public.parquet" -o "$work/ablation"
+[ ! -e "$work/ablation/ablation.json" ] || cp "$work/ablation/ablation.json" "$out/ablation.json"
+ablation=()
+[ ! -e "$out/ablation.json" ] || ablation=(--ablation "$out/ablation.json")
+run improve "$levelhead" improve --no-prompts "${ablation[@]}" --train "$corpora/master.parquet" --benign "$corpora/benign_pool.parquet" \
   --gate-benign "$corpora/benign_100k.parquet" --gate-attacks "$corpora/eval_public.parquet" -o "$work/improve"
 [ ! -e "$work/improve/report.md" ] || clean < "$work/improve/report.md" > "$out/improve-report.md"
 [ ! -e "$work/improve/report.html" ] || clean < "$work/improve/report.html" > docs/examples/report.html
@@ -55,7 +60,8 @@ run rules-check-default "$levelhead" rules check --rules default --benign "$corp
 run rules-check-naive "$levelhead" rules check --rules benchmarks/naive_rules.toml --benign "$corpora/benign_pool.parquet" \
   --attacks "$corpora/master.parquet" --show 8 --apply "$work/narrowed.toml"
 run labels-planted "$levelhead" data labels --data "$corpora/master.parquet" --plant 0.02
-run labels "$levelhead" data labels --data "$corpora/master.parquet" --show 0
+run labels "$levelhead" data labels --data "$corpora/master.parquet" --show 0 --top 200 -o "$work/suspects.csv"
+[ ! -e "$work/suspects.csv" ] || python3 benchmarks/worst_rows.py "$work/suspects.csv" > "$out/labels-worst-200.csv"
 run train-all "$levelhead" train --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" -o "$work/all.lh"
 run train-default "$levelhead" train --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" --licenses $permissive \
   --with-starter --attack-weight 3 --max-fpr 0.008 -o "$work/default.lh"
