@@ -1,6 +1,7 @@
 //! The command line: what can be typed, with its help. Nothing is done here.
 
 mod data;
+mod hard_negatives;
 mod make;
 mod measure;
 mod rules;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use data::{DataCommand, LabelsArgs, LeaksArgs, MergeArgs, RelabelArgs};
+pub use hard_negatives::{AcceptArgs, HardNegativesCommand, MineArgs};
 pub use make::{AblateArgs, CalibrateArgs, CrossvalArgs, ImproveArgs, LoopInputs, ReinforceArgs, TrainArgs, TrainSettings};
 pub use measure::{AuditArgs, ClaimArgs, CompareArgs, EvaluateArgs, GateArgs, ScanArgs};
 pub use rules::{RulesCheckArgs, RulesCommand};
@@ -68,6 +70,12 @@ pub enum Command {
     Audit(AuditArgs),
     /// Turn false positives into reinforced training data
     Reinforce(ReinforceArgs),
+    /// Propose harmless prompts that look like attacks, for a person to accept
+    HardNegatives {
+        /// What to do.
+        #[command(subcommand)]
+        command: HardNegativesCommand,
+    },
     /// Measure a guard: FPR, recall by source, AUC, calibration
     Evaluate(EvaluateArgs),
     /// Say how much of a claimed improvement is evidence: repeats and trained prompts count nothing

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, Command, DataCommand, RulesCommand};
+use args::{Cli, Command, DataCommand, HardNegativesCommand, RulesCommand};
 use terminal::Terminal;
 
 fn main() -> ExitCode {
@@ -44,6 +44,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Crossval(args) => commands::crossval::run(&args, &terminal),
         Command::Calibrate(args) => commands::calibrate::run(&args, &terminal),
         Command::Audit(args) => commands::audit::run(&args, &terminal),
+        Command::HardNegatives { command: HardNegativesCommand::Mine(args) } => {
+            commands::hard_negatives::propose(&args, &terminal)
+        }
+        Command::HardNegatives { command: HardNegativesCommand::Accept(args) } => {
+            commands::hard_negatives::accept(&args, &terminal)
+        }
         Command::Reinforce(args) => commands::reinforce::run(&args, &terminal),
         Command::Evaluate(args) => commands::evaluate::run(&args, &terminal),
         Command::Claim(args) => commands::claim::run(&args, &terminal),

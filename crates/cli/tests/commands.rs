@@ -23,7 +23,7 @@ fn keys(object: &Value) -> BTreeSet<&str> {
 }
 
 /// Every command that works through data, in an order in which each finds its inputs; with its exit code.
-const COMMANDS: [(&str, i32); 20] = [
+const COMMANDS: [(&str, i32); 21] = [
     ("scan jailbreak --guard guard.lh", 1),
     ("scan --guard guard.lh --input benign.csv --output OUT.jsonl", 0),
     ("data check benign.csv", 0),
@@ -33,6 +33,7 @@ const COMMANDS: [(&str, i32); 20] = [
     ("audit --guard guard.lh --benign traffic.csv -o OUT", 0),
     ("reinforce --audit OUT/audit.json -o reinforced_OUT.csv", 0),
     ("reinforce --audit OUT/audit.json --plan", 0),
+    ("hard-negatives mine --guard guard.lh --benign traffic.csv --attacks attacks.csv --top 9 -o proposals_OUT.csv", 0),
     ("evaluate --guard guard.lh --data labelled.csv", 0),
     ("claim --before OUT/audit.json --after OUT/audit.json --trained-on labelled.csv", 0),
     ("compare guard.lh calibrated_OUT.lh --data labelled.csv", 0),
@@ -119,6 +120,7 @@ fn nothing_depends_on_the_number_of_threads() {
         "suspects_out.csv",
         "relabelled_out.csv",
         "narrowed_out.toml",
+        "proposals_out.csv",
         "reinforced_out.csv",
         "reinforced_out.lineage.jsonl",
         "reinforced_out.rejected.jsonl",
@@ -293,6 +295,8 @@ fn help_version_and_completions_are_printed() {
         "data check",
         "data merge",
         "rules check",
+        "hard-negatives mine",
+        "hard-negatives accept",
     ];
     for command in commands {
         let help = folder.ok(&format!("{command} --help")).stdout;

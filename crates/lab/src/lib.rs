@@ -68,6 +68,7 @@ pub mod calibrate;
 pub mod strategy;
 pub mod recipe;
 pub mod choose;
+pub mod hard_negative;
 pub mod fluency;
 pub mod proof;
 pub mod reinforce;

@@ -9,6 +9,7 @@ pub mod crossval;
 pub mod data;
 pub mod evaluate;
 pub mod gate;
+pub mod hard_negatives;
 pub mod improve;
 pub mod labels;
 pub mod leaks;

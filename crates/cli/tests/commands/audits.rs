@@ -165,3 +165,24 @@ fn a_plan_writes_nothing_and_a_recipe_says_who_makes_the_rows() {
     assert!(rejected.iter().all(|line| !line["reason"].as_str().unwrap().is_empty()));
     assert_eq!(folder.run(&format!("{reinforce} --plan --recipe gone.toml")).code, Some(2));
 }
+
+#[test]
+fn hard_negatives_are_proposed_accepted_and_trained_on() {
+    let folder = Folder::with_inputs();
+    let mine = "hard-negatives mine --guard guard.lh --benign traffic.csv --attacks attacks.csv --top 6";
+    let printed = folder.ok(&format!("{mine} -o proposals.csv")).stdout;
+    assert!(printed.contains("6 proposals written to proposals.csv: write y or n"), "{printed}");
+    let fault = folder.run("hard-negatives accept --proposals proposals.csv -o hard.csv");
+    assert!(fault.code == Some(2) && fault.stderr.contains("no row is accepted"), "{fault:?}");
+    let asked = folder.run_on(&format!("{mine} --ask -o proposals.jsonl"), b"y\nn\ny\nq\n");
+    assert!(asked.stdout.contains("3 answered, 2 accepted; 6 proposals written"), "{asked:?}");
+    folder.ok("hard-negatives accept --proposals proposals.jsonl -o hard.csv");
+    assert_eq!(folder.read("hard.csv").matches("HARD NEGATIVE:").count(), 2);
+    folder.ok("audit --guard guard.lh --benign traffic.csv -o found");
+    folder.ok("reinforce --audit found/audit.json --rest 1 --hard-negatives hard.csv -o rows.csv");
+    let lineage = folder.json_lines("rows.lineage.jsonl");
+    assert_eq!(lineage.iter().filter(|line| line["strategy"] == "hard_negative").count(), 2);
+    // Nothing near a measured prompt is proposed.
+    let none = folder.run(&format!("{mine} --measured traffic.csv -o none.csv"));
+    assert!(none.code == Some(2) && none.stderr.contains("nothing is left to propose"), "{none:?}");
+}
