@@ -91,7 +91,7 @@ fn stage_features(bencher: Bencher, name: &str) {
     let bencher = bencher.counter(BytesCount::of_str(normalized.as_str()));
     bencher.bench_local(|| {
         let mut n = 0;
-        spec.extract((&normalized).into(), &mut extractor, |_| n += 1);
+        spec.extract((&normalized).into(), &mut extractor, |_, features| n += features.len());
         n
     });
 }
