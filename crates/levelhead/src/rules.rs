@@ -57,7 +57,7 @@ struct PackFile {
     rule: Vec<Rule>,
 }
 
-/// A compiled rule takes at most this much memory; a larger one is a mistake in the pattern.
+/// Compiled rules take at most this much memory each, on average; larger ones are a mistake in a pattern.
 const SIZE_LIMIT: usize = 1 << 20;
 
 impl RulePack {
@@ -86,7 +86,6 @@ impl RulePack {
     /// As [`RulePack::from_toml`].
     pub fn from_rules(rules: Vec<Rule>) -> Result<RulePack, Error> {
         for (i, rule) in rules.iter().enumerate() {
-            compile(rule)?;
             if !(0.0..=1.0).contains(&rule.confidence) {
                 return Err(fault(&rule.id, format!("confidence {} is outside 0 to 1", rule.confidence)));
             }
@@ -96,8 +95,12 @@ impl RulePack {
         }
         let set = RegexSetBuilder::new(rules.iter().map(|r| ascii_boundaries(&r.pattern)))
             .size_limit(SIZE_LIMIT * rules.len().max(1))
-            .build()
-            .map_err(|e| fault("pack", e))?;
+            .build();
+        let set = match set {
+            Ok(set) => set,
+            // Compiling takes most of the time that loading a guard does, so each by itself only to name the faulty one.
+            Err(e) => return Err(rules.iter().find_map(|rule| compile(rule).err()).unwrap_or_else(|| fault("pack", e))),
+        };
         Ok(RulePack { rules, set })
     }
 
