@@ -68,30 +68,31 @@ impl LinearModel {
         // First the weights, so that the processor can wait for many at once; then the sums, each of which waits for the one before.
         weights.clear();
         weights.extend(features.iter().map(|feature| self.weight(feature.bucket())));
-        let is_char = self.spec.is_char(features[0].bucket());
-        let family = usize::from(!is_char);
-        let weighted = || features.iter().zip(weights.iter().copied());
-        if is_char {
+        if self.spec.is_char(features[0].bucket()) {
             // Characters reach no further than their segment.
-            let (mut all, mut new) = (Sum::default(), Sum::default());
-            for (feature, weight) in weighted() {
-                all.add(weight);
-                new.add_if(feature.is_new(), weight);
-            }
-            (slots[0].all[family], slots[0].new[family]) = (all, new);
-            return;
-        }
-        let (mut all, mut new) = ([Sum::default(); 2], [Sum::default(); 2]);
-        for (feature, weight) in weighted() {
-            all[0].add_if(!feature.reaches(), weight);
-            all[1].add_if(feature.reaches(), weight);
-            new[0].add_if(!feature.reaches() & feature.is_new(), weight);
-            new[1].add_if(feature.reaches() & feature.is_new(), weight);
-        }
-        for (slot, (all, new)) in slots.iter_mut().zip(all.into_iter().zip(new)) {
-            (slot.all[family], slot.new[family]) = (all, new);
+            let [all, new] = sums(features, weights, |f| [true, f.is_new()]);
+            (slots[0].all[0], slots[0].new[0]) = (all, new);
+        } else {
+            let counts = |f: Feature| [!f.reaches(), !f.reaches() & f.is_new(), f.reaches(), f.reaches() & f.is_new()];
+            let [all, new, next_all, next_new] = sums(features, weights, counts);
+            (slots[0].all[1], slots[0].new[1]) = (all, new);
+            (slots[1].all[1], slots[1].new[1]) = (next_all, next_new);
         }
     }
+}
+
+/// Several sums of features at once; `counts` says to which of them a feature belongs.
+#[inline(always)]
+fn sums<const N: usize>(features: &[Feature], weights: &[f32], counts: impl Fn(Feature) -> [bool; N]) -> [Sum; N] {
+    let (mut sums, mut ns) = ([0f32; N], [0u32; N]);
+    for (feature, weight) in features.iter().zip(weights) {
+        for ((sum, n), counts) in sums.iter_mut().zip(&mut ns).zip(counts(*feature)) {
+            // The weight or zero, without a branch that could be guessed wrong.
+            *sum += f32::from_bits(weight.to_bits() & 0u32.wrapping_sub(u32::from(counts)));
+            *n += u32::from(counts);
+        }
+    }
+    std::array::from_fn(|i| Sum { weight: sums[i], n: ns[i] as f32 })
 }
 
 /// One head for each family, over the word features folded into fewer buckets. It ranks families, no more.

@@ -33,13 +33,6 @@ impl Sum {
         self.n += 1.0;
     }
 
-    /// Adds an n-gram or, without a branch that could be guessed wrong, zero.
-    #[inline(always)]
-    pub(crate) fn add_if(&mut self, counts: bool, weight: f32) {
-        self.weight += if counts { weight } else { 0.0 };
-        self.n += f32::from(u8::from(counts));
-    }
-
     /// The value that each of the n-grams has, for features of Euclidean length 1.
     #[inline(always)]
     fn value(self) -> f32 {

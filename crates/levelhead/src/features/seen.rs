@@ -34,9 +34,10 @@ impl Seen {
         for i in 0..grams.len() {
             let gram = grams[i];
             let entry = own | (gram.bucket() << SLOT_BITS) | u32::from(gram.reaches());
+            // Whether a place is free is one condition with whether another bucket has it; by itself nothing could foretell it.
             // A bucket is the upper part of a hash, so its lower bits are as good as any.
             let mut at = gram.bucket() as usize & mask;
-            while entries[at] != 0 && (entries[at] ^ entry) >> SLOT_BITS != 0 {
+            while (entries[at] != 0) & ((entries[at] ^ entry) >> SLOT_BITS != 0) {
                 at = (at + 1) & mask;
             }
             let found = std::mem::replace(&mut entries[at], entry);

@@ -61,6 +61,7 @@ struct Pieces<'a> {
 impl Iterator for Pieces<'_> {
     type Item = Range<usize>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let bytes = self.text.as_bytes();
         let mut start = self.at;
