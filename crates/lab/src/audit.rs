@@ -110,7 +110,7 @@ impl<'a> Entry<'a> {
             category: self.row.category.to_string(),
             threats: self.verdict.threats.clone(),
             score: Some(self.verdict.score.0),
-            family: self.verdict.family.clone(),
+            family: self.verdict.family.to_string(),
             source: self.row.source.to_string(),
             language: self.language.to_string(),
             cluster: 0,

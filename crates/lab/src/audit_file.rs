@@ -144,7 +144,7 @@ fn detail(n: usize, value: &Value) -> Checked<(FalsePositive, Option<usize>)> {
     let threats: Vec<Threat> = threats.into_iter().map(|t| t.0).collect();
     let family = match entry.text("family")? {
         Some(family) => family.to_string(),
-        None => stored_verdict(score.unwrap_or(1.0), true, threats.clone()).family,
+        None => stored_verdict(score.unwrap_or(1.0), true, threats.clone()).family.into_owned(),
     };
     let fp = FalsePositive {
         id,

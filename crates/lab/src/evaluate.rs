@@ -181,7 +181,7 @@ pub(crate) mod tests {
                 let (flagged, family) = (*score >= 0.5, String::new());
                 let (score, severity) = (Probability(*score), Severity::Info);
                 self.rows.push(row);
-                self.verdicts.push(Verdict { score, flagged, family, severity, layer: None, threats: Vec::new() });
+                self.verdicts.push(Verdict { score, flagged, family: family.into(), severity, layer: None, threats: Vec::new() });
             }
         }
 

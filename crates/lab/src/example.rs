@@ -48,13 +48,13 @@ pub(crate) struct Scratch {
 }
 
 impl Reading {
-    fn new(features: &[Feature], n_segments: usize) -> Reading {
+    fn new(features: &[(usize, Feature)], n_segments: usize) -> Reading {
         if features.is_empty() {
             return Reading::default();
         }
         // Features come by family and place, so those of a slot need not stand together.
-        let marked = |f: &Feature| f.bucket | if f.is_new { NEW } else { 0 };
-        let (sorted, ends) = deal(features.iter().map(|f| (f.slot as usize, marked(f))), 2 * n_segments - 1);
+        let marked = |f: Feature| f.bucket() | if f.is_new() { NEW } else { 0 };
+        let (sorted, ends) = deal(features.iter().map(|(slot, f)| (*slot, marked(*f))), 2 * n_segments - 1);
         Reading { features: sorted.into(), ends: ends.into() }
     }
 
@@ -171,7 +171,9 @@ pub(crate) fn featurize(
                     prompt.read(&row.text);
                     let texts = prompt.texts().map(|text| {
                         features.clear();
-                        let n_segments = spec.extract(text, &mut extractor, |feature| features.push(feature));
+                        let n_segments = spec.extract(text, &mut extractor, |segment, some| {
+                            features.extend(some.iter().map(|f| (f.slot(segment), *f)));
+                        });
                         Reading::new(&features, n_segments)
                     });
                     let texts = texts.collect();

@@ -115,7 +115,14 @@ pub(crate) mod tests {
 
     fn verdict(score: f64) -> Verdict {
         let (flagged, family) = (score >= 0.5, "other_attack".to_string());
-        Verdict { score: Probability(score), flagged, family, severity: Severity::Info, layer: None, threats: Vec::new() }
+        Verdict {
+            score: Probability(score),
+            flagged,
+            family: family.into(),
+            severity: Severity::Info,
+            layer: None,
+            threats: Vec::new(),
+        }
     }
 
     impl Set {

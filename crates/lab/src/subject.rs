@@ -252,7 +252,9 @@ pub(crate) fn stored_verdict(score: f64, flagged: bool, threats: Vec<Threat>) ->
     Verdict {
         score: Probability(score),
         flagged,
-        family: if flagged { first.map_or("other_attack", |t| t.rule_id.trim_start_matches("l2.")) } else { BENIGN }.to_string(),
+        family: if flagged { first.map_or("other_attack", |t| t.rule_id.trim_start_matches("l2.")) } else { BENIGN }
+            .to_string()
+            .into(),
         severity: threats.iter().map(|t| t.severity).max().unwrap_or(Severity::Info),
         layer: if flagged { Some(first.map_or(Layer::L2, |t| t.layer)) } else { None },
         threats,

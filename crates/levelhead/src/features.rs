@@ -8,14 +8,18 @@
 //! segment k into the next has slot 2k + 1. So any run of segments is a run of slots, and a text is hashed once, however many
 //! of its passages are judged.
 
+mod grams;
+mod scan;
 mod seen;
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hash::step;
-use crate::passage::{LONGEST, Text, segments};
+use crate::passage::{Text, segments};
+use grams::{N_BEHIND, NO_TOKEN};
+use scan::{Characters, LONGEST_GRAM, Token, scan};
+use seen::Seen;
 
 /// Which n-grams are taken and how many buckets they are hashed into.
 ///
@@ -60,15 +64,44 @@ pub struct Gram {
     pub range: Range<u32>,
 }
 
-/// An n-gram at its first occurrence in a slot. Presence is what counts: repetition carries no weight.
+/// An n-gram at its first occurrence in a slot of its segment. Presence is what counts: repetition carries no weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Feature {
+    /// Bucket (25 bits), [`REACHES`], [`NEW`].
+    packed: u32,
+}
+
+const REACHES: u32 = 1 << 30;
+const NEW: u32 = 1 << 31;
+
+impl Feature {
+    #[inline(always)]
+    fn new(bucket: u32, reaches: bool) -> Feature {
+        Feature { packed: bucket | if reaches { REACHES } else { 0 } }
+    }
+
     /// Where its weight stands.
-    pub bucket: u32,
-    /// Its slot.
-    pub slot: u32,
+    #[inline(always)]
+    pub fn bucket(self) -> u32 {
+        self.packed & (REACHES - 1)
+    }
+
+    /// Whether it reaches into the next segment, so that it has the slot behind that of its own segment.
+    #[inline(always)]
+    pub fn reaches(self) -> bool {
+        self.packed & REACHES != 0
+    }
+
     /// Whether no earlier slot of the chapter has it.
-    pub is_new: bool,
+    #[inline(always)]
+    pub fn is_new(self) -> bool {
+        self.packed & NEW != 0
+    }
+
+    /// Its slot, if it begins in this segment.
+    pub fn slot(self, segment: usize) -> usize {
+        2 * segment + usize::from(self.reaches())
+    }
 }
 
 /// Segments whose repeats are known to one another. Beyond it a text is too long for a bag of words to say something of the
@@ -79,16 +112,11 @@ pub const CHAPTER: usize = 32;
 #[derive(Debug, Default)]
 pub struct Extractor {
     starts: Vec<u32>,
+    characters: Characters,
     tokens: Vec<Token>,
-    chars: Vec<(u32, u32)>,
-    seen: seen::Seen,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Token {
-    hash: u64,
-    range: (u32, u32),
-    segment: u32,
+    /// The n-grams of a segment, of which the features are kept.
+    grams: Vec<Feature>,
+    seen: Seen,
 }
 
 impl FeatureSpec {
@@ -112,178 +140,117 @@ impl FeatureSpec {
             && (8..=24).contains(&self.word_bits)
     }
 
-    /// Calls `f` with each feature of a text; gives the number of its segments.
+    /// Calls `f` with each segment and its features, those of a family at a time, all characters first; gives the number of
+    /// segments. An n-gram of words belongs to the segment that it begins in.
     ///
     /// ```
     /// use levelhead::features::{Extractor, FeatureSpec};
     /// let (spec, text) = (FeatureSpec::default(), levelhead::normalize("abc abc"));
-    /// let mut n = [0, 0];
-    /// spec.extract((&text).into(), &mut Extractor::default(), |f| n[usize::from(spec.is_char(f.bucket))] += 1);
-    /// assert_eq!(n[1], 6); // " ab" "abc" "bc " " abc" "abc " " abc "
-    /// assert_eq!(n[0], 2); // "abc", "abc abc"
+    /// let mut n = Vec::new();
+    /// spec.extract((&text).into(), &mut Extractor::default(), |_, features| n.push(features.len()));
+    /// // " ab" "abc" "bc " " abc" "abc " " abc " and "abc", "abc abc".
+    /// assert_eq!(n, [6, 2]);
     /// ```
-    #[inline]
-    pub fn extract(&self, text: Text<'_>, extractor: &mut Extractor, mut f: impl FnMut(Feature)) -> usize {
-        let mut seen = std::mem::take(&mut extractor.seen);
-        // Words and characters are counted apart: the chapters of one are over before the other begins.
-        let mut chapter = (false, usize::MAX);
-        let n_segments = self.visit(text, extractor, |gram| {
-            let now = (self.is_char(gram.bucket), gram.slot as usize / (2 * CHAPTER));
-            if chapter != now {
-                chapter = now;
-                // At most eight n-grams of a family begin at a byte (see `is_valid`), and a segment is a little over its limit at most.
-                seen.clear(8 * text.as_str().len().min(CHAPTER * (LONGEST + 64)));
+    pub fn extract(&self, text: Text<'_>, extractor: &mut Extractor, mut f: impl FnMut(usize, &[Feature])) -> usize {
+        let Extractor { starts, characters, tokens, grams, seen } = extractor;
+        let mut flush = |segment: usize, grams: &mut [Feature], seen: &mut Seen| {
+            let features = seen.keep_first(segment % CHAPTER, grams);
+            if !features.is_empty() {
+                f(segment, features);
             }
-            if let Some(is_new) = seen.insert(gram.bucket, gram.slot) {
-                f(Feature { bucket: gram.bucket, slot: gram.slot, is_new });
-            }
-        });
-        extractor.seen = seen;
-        n_segments
-    }
-
-    /// Calls `f` with every n-gram of a text, repeats included, characters first; gives the number of its segments.
-    #[inline]
-    pub fn visit(&self, text: Text<'_>, extractor: &mut Extractor, mut f: impl FnMut(Gram)) -> usize {
-        let Extractor { starts, tokens, chars, .. } = extractor;
+        };
         segments(text.as_str(), starts);
         tokens.clear();
-        for (segment, &start) in starts.iter().enumerate() {
-            let end = starts.get(segment + 1).copied().unwrap_or(text.as_str().len() as u32);
-            let piece = &text.as_str()[start as usize..end as usize];
-            tokenize(piece, start, segment as u32, tokens);
-            self.visit_chars(piece, start, 2 * segment as u32, chars, &mut f);
+        for segment in 0..starts.len() {
+            if segment % CHAPTER == 0 {
+                let n_chars = segment_range(text, starts, segment, CHAPTER).len() + 2 * CHAPTER;
+                seen.clear(n_chars * (self.char_max - self.char_min + 1));
+            }
+            let range = segment_range(text, starts, segment, 1);
+            scan(&text.as_str()[range.clone()], range.start as u32, segment as u32, characters, tokens);
+            // A place is written whether its n-gram counts or not, and written over if not: a branch would be guessed wrong.
+            reserve(grams, characters.codes.len() * LONGEST_GRAM + 1);
+            let mut n = 0;
+            self.visit_chars(characters, |counts, bucket, _| {
+                grams[n] = Feature::new(bucket, false);
+                n += usize::from(counts);
+            });
+            flush(segment, &mut grams[..n], seen);
         }
-        self.visit_words(tokens, f);
+        let n_tokens = tokens.len();
+        tokens.extend([NO_TOKEN; N_BEHIND]);
+        let mut from = 0;
+        for segment in 0..starts.len() {
+            let end = |segment: usize| from + tokens[from..n_tokens].iter().take_while(|t| t.segment <= segment as u32).count();
+            if segment % CHAPTER == 0 {
+                let chapter = end(segment + CHAPTER - 1) - from;
+                seen.clear(chapter * (self.word_max + REACH - 1));
+            }
+            let to = end(segment);
+            reserve(grams, (to - from) * (self.word_max + REACH - 1) + 1);
+            let mut n = 0;
+            self.visit_words(tokens, from..to, |counts, bucket, reach, _| {
+                grams[n] = Feature::new(bucket, reach == 1);
+                n += usize::from(counts);
+            });
+            flush(segment, &mut grams[..n], seen);
+            from = to;
+        }
         starts.len()
     }
 
-    fn visit_chars(&self, piece: &str, offset: u32, slot: u32, chars: &mut Vec<(u32, u32)>, f: &mut impl FnMut(Gram)) {
-        let shift = 64 - self.char_bits;
-        let mut start = 0;
-        while let Some((from, to)) = next_chunk(piece, start) {
-            start = to;
-            let at = |i: usize| offset + i as u32;
-            chars.clear();
-            chars.push((u32::from(b' '), at(from)));
-            let chunk = &piece[from..to];
-            if chunk.is_ascii() {
-                chars.extend(chunk.bytes().enumerate().map(|(i, b)| (u32::from(b), at(from + i))));
-            } else {
-                chars.extend(chunk.char_indices().map(|(i, c)| (c as u32, at(from + i))));
-            }
-            chars.push((u32::from(b' '), at(to)));
-            for i in 0..chars.len() {
-                let mut hash = CHAR_SEED;
-                for n in 1..=self.char_max {
-                    let Some(c) = chars.get(i + n - 1) else {
-                        // A chunk shorter than the shortest n-gram still counts once, whole.
-                        if i == 0 && n <= self.char_min {
-                            f(Gram { bucket: (hash >> shift) as u32, slot, range: at(from)..at(to) });
-                        }
-                        break;
-                    };
-                    hash = step(hash, u64::from(c.0));
-                    if n >= self.char_min {
-                        let end = chars.get(i + n).map_or(at(to), |c| c.1);
-                        f(Gram { bucket: (hash >> shift) as u32, slot, range: chars[i].1..end });
-                    }
+    /// Calls `f` with every n-gram of a text, repeats included, characters first; gives the number of its segments.
+    pub fn visit(&self, text: Text<'_>, extractor: &mut Extractor, mut f: impl FnMut(Gram)) -> usize {
+        let Extractor { starts, characters, tokens, .. } = extractor;
+        segments(text.as_str(), starts);
+        tokens.clear();
+        for segment in 0..starts.len() {
+            let range = segment_range(text, starts, segment, 1);
+            scan(&text.as_str()[range.clone()], range.start as u32, segment as u32, characters, tokens);
+            self.visit_chars(characters, |counts, bucket, Range { start, end }| {
+                if counts {
+                    let range = characters.places[start].0..characters.places[end - 1].1;
+                    f(Gram { bucket, slot: 2 * segment as u32, range });
                 }
-            }
+            });
         }
+        let n_tokens = tokens.len();
+        tokens.extend([NO_TOKEN; N_BEHIND]);
+        self.visit_words(tokens, 0..n_tokens, |counts, bucket, reach, Range { start, end }| {
+            if counts {
+                f(Gram {
+                    bucket,
+                    slot: 2 * tokens[start].segment + reach,
+                    range: tokens[start].range.0..tokens[end - 1].range.1,
+                });
+            }
+        });
+        starts.len()
     }
+}
 
-    fn visit_words(&self, tokens: &[Token], mut f: impl FnMut(Gram)) {
-        let (shift, base) = (64 - self.word_bits, 1u32 << self.char_bits);
-        for (i, first) in tokens.iter().enumerate() {
-            // What reaches over a whole segment belongs to no run of two; it is left out.
-            let mut add = |hash: u64, last: &Token| {
-                let reach = last.segment - first.segment;
-                if reach <= 1 {
-                    let slot = 2 * first.segment + reach;
-                    f(Gram { bucket: base + (hash >> shift) as u32, slot, range: first.range.0..last.range.1 });
-                }
-            };
-            let mut hash = WORD_SEED;
-            for token in &tokens[i..tokens.len().min(i + self.word_max)] {
-                hash = step(hash, token.hash);
-                add(hash, token);
-            }
-            for token in tokens.iter().take(i + REACH + 1).skip(i + 2) {
-                add(step(step(SKIP_SEED, first.hash), token.hash), token);
-            }
-        }
+/// The bytes of so many segments.
+fn segment_range(text: Text<'_>, starts: &[u32], first: usize, n: usize) -> Range<usize> {
+    starts[first] as usize..starts.get(first + n).map_or(text.as_str().len(), |end| *end as usize)
+}
+
+fn reserve(grams: &mut Vec<Feature>, n: usize) {
+    if grams.len() < n {
+        grams.resize(n, Feature::new(0, false));
     }
 }
 
 /// The byte ranges of the words and punctuation marks of a text, as the word n-grams see them.
 pub fn words<'a>(text: impl Into<Text<'a>>) -> Vec<Range<usize>> {
     let mut tokens = Vec::new();
-    tokenize(text.into().as_str(), 0, 0, &mut tokens);
+    scan(text.into().as_str(), 0, 0, &mut Characters::default(), &mut tokens);
     tokens.iter().map(|t| t.range.0 as usize..t.range.1 as usize).collect()
 }
 
 /// How many words apart the two words of a pair may stand. Adjacent ones are a word n-gram already.
 pub const REACH: usize = 4;
 
-const SKIP_SEED: u64 = 0x2545_f491_4f6c_dd1d;
-const CHAR_SEED: u64 = 0x51_7c_c1_b7_27_22_0a_95;
 const WORD_SEED: u64 = 0x9e_37_79_b9_7f_4a_7c_15;
-
-/// The next run of characters that are not white space, from `start` on.
-fn next_chunk(text: &str, start: usize) -> Option<(usize, usize)> {
-    let rest = &text[start..];
-    let from = start + rest.find(|c: char| !c.is_whitespace())?;
-    let to = text[from..].find(char::is_whitespace).map_or(text.len(), |i| from + i);
-    Some((from, to))
-}
-
-/// Adds the words of a segment that begins at byte `offset` of its text.
-fn tokenize(piece: &str, offset: u32, segment: u32, tokens: &mut Vec<Token>) {
-    let mut open = false;
-    for (i, c) in piece.char_indices() {
-        let kind = kind(c);
-        let (start, end) = (offset + i as u32, offset + (i + c.len_utf8()) as u32);
-        match (kind, tokens.last_mut()) {
-            (Kind::Letter, Some(token)) if open => {
-                token.hash = step(token.hash, u64::from(c as u32));
-                token.range.1 = end;
-            }
-            (Kind::Space, _) => {}
-            _ => tokens.push(Token { hash: step(WORD_SEED, u64::from(c as u32)), range: (start, end), segment }),
-        }
-        open = kind == Kind::Letter;
-    }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    Space,
-    /// Joins its neighbors to a word.
-    Letter,
-    /// Stands alone: punctuation, symbols, and scripts that are written without spaces.
-    Single,
-}
-
-fn kind(c: char) -> Kind {
-    if c.is_ascii_alphanumeric() || c == '_' {
-        return Kind::Letter;
-    }
-    if c.is_ascii() {
-        return if c.is_ascii_whitespace() || c.is_ascii_control() { Kind::Space } else { Kind::Single };
-    }
-    match c as u32 {
-        // Dandas end a sentence in the Indic scripts; their vowel signs and viramas belong to the word.
-        0x964 | 0x965 => Kind::Single,
-        0x900..=0xdff => Kind::Letter,
-        // Thai, Lao, Khmer, Myanmar, kana, Han.
-        0xe00..=0xeff | 0x1000..=0x109f | 0x1780..=0x17ff => Kind::Single,
-        0x3040..=0x30ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0x20000..=0x3ffff => Kind::Single,
-        _ if c.is_whitespace() => Kind::Space,
-        _ if c.is_alphanumeric() => Kind::Letter,
-        _ => Kind::Single,
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -295,9 +262,9 @@ mod tests {
         words(&text).into_iter().map(|r| text.as_str()[r].to_string()).collect()
     }
 
-    fn features(spec: FeatureSpec, text: &str, extractor: &mut Extractor) -> Vec<Feature> {
+    fn features(spec: FeatureSpec, text: &str, extractor: &mut Extractor) -> Vec<(usize, Feature)> {
         let mut features = Vec::new();
-        spec.extract((&normalize(text)).into(), extractor, |f| features.push(f));
+        spec.extract((&normalize(text)).into(), extractor, |segment, f| features.extend(f.iter().map(|f| (f.slot(segment), *f))));
         features
     }
 
@@ -321,7 +288,7 @@ mod tests {
         let spec = FeatureSpec::default();
         let n_new = |text: &str| {
             let features = features(spec, text, &mut Extractor::default());
-            let n = |chars: bool| features.iter().filter(|f| f.is_new && spec.is_char(f.bucket) == chars).count();
+            let n = |chars: bool| features.iter().filter(|(_, f)| f.is_new() && spec.is_char(f.bucket()) == chars).count();
             (n(true), n(false))
         };
         let thrice = n_new("stop now stop now stop now");
@@ -345,15 +312,15 @@ mod tests {
         let spec = FeatureSpec::default();
         let parts = ["the first sentence stands here.", " the second one is the last here"];
         let all = features(spec, &parts.concat(), &mut Extractor::default());
-        let set = |features: &[Feature], slot: u32| -> std::collections::BTreeSet<u32> {
-            features.iter().filter(|f| f.slot == slot).map(|f| f.bucket).collect()
+        let set = |features: &[(usize, Feature)], slot: usize| -> std::collections::BTreeSet<u32> {
+            features.iter().filter(|f| f.0 == slot).map(|f| f.1.bucket()).collect()
         };
         for (slot, part) in [(0, parts[0]), (2, parts[1])] {
             assert_eq!(set(&all, slot), set(&features(spec, part, &mut Extractor::default()), 0));
         }
         // Two words with what follows: 2 n-grams of three words and 1 of two, and the pairs 2, 3 and 4 apart.
         assert_eq!(set(&all, 1).len(), 1 + 2 + 2 + 3 + 4);
-        let new = |slot| all.iter().filter(|f| f.slot == slot && !f.is_new).count();
+        let new = |slot| all.iter().filter(|f| f.0 == slot && !f.1.is_new()).count();
         // "the", "here", "sentence"'s pieces and the like are known from the first segment.
         assert!(new(0) == 0 && new(2) > 5);
     }
@@ -375,7 +342,7 @@ mod tests {
     fn a_word_shorter_than_the_shortest_n_gram_still_counts() {
         let spec = FeatureSpec { char_min: 5, ..FeatureSpec::default() };
         let features = features(spec, "a", &mut Extractor::default());
-        assert_eq!(features.iter().filter(|f| spec.is_char(f.bucket)).count(), 1);
+        assert_eq!(features.iter().filter(|(_, f)| spec.is_char(f.bucket())).count(), 1);
     }
 
     #[test]

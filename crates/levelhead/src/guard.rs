@@ -80,7 +80,7 @@ impl Guard {
         Verdict {
             score: Probability(score),
             flagged: !threats.is_empty(),
-            family: family.unwrap_or_else(|| BENIGN.to_string()),
+            family: family.map_or(BENIGN.into(), String::into),
             severity: threats.iter().map(|t| t.severity).max().unwrap_or(Severity::Info),
             layer: threats.first().map(|t| t.layer),
             threats,

@@ -3,7 +3,7 @@
 use crate::calibration::Logit;
 use crate::features::{Extractor, Feature, FeatureSpec};
 use crate::passage::Text;
-use crate::spans::{SizeBiases, Slot, Span, Spans};
+use crate::spans::{SizeBiases, Slot, Span, Spans, Sum};
 
 /// Weights that share one scale. Small blocks keep the rounding error of a weight below 1/254 of its largest neighbor.
 pub const BLOCK: usize = 64;
@@ -25,7 +25,7 @@ pub struct LinearModel {
 #[derive(Debug, Default)]
 pub struct Reader {
     extractor: Extractor,
-    features: Vec<Feature>,
+    weights: Vec<f32>,
     slots: Vec<Slot>,
     spans: Spans,
 }
@@ -46,21 +46,53 @@ impl LinearModel {
 
     /// The strongest passage of a text and its logit; nothing where nothing can be seen in the text.
     pub fn strongest(&self, text: Text<'_>, reader: &mut Reader) -> Option<(Span, Logit)> {
-        let Reader { extractor, features, slots, spans } = reader;
-        features.clear();
-        let n_segments = self.spec.extract(text, extractor, |feature| features.push(feature));
-        if features.is_empty() {
+        let Reader { extractor, weights, slots, spans } = reader;
+        slots.clear();
+        let mut is_empty = true;
+        let n_segments = self.spec.extract(text, extractor, |segment, features| {
+            is_empty = false;
+            if slots.len() < 2 * segment + 2 {
+                slots.resize(2 * segment + 2, Slot::default());
+            }
+            self.add_up(features, weights, &mut slots[2 * segment..]);
+        });
+        if is_empty {
             return None;
         }
-        slots.clear();
         slots.resize(2 * n_segments - 1, Slot::default());
-        // Apart from extraction, so that the processor can wait for many weights at once.
-        for feature in features {
-            let weight = self.weight(feature.bucket);
-            slots[feature.slot as usize].add(self.spec.is_char(feature.bucket), feature.is_new, weight);
-        }
         spans.strongest(slots, self.spec.parts, &self.biases).map(|(span, logit)| (span, Logit(logit)))
     }
+
+    /// Writes the sums of the features of one family and segment to the segment's slot and the next.
+    fn add_up(&self, features: &[Feature], weights: &mut Vec<f32>, slots: &mut [Slot]) {
+        // First the weights, so that the processor can wait for many at once; then the sums, each of which waits for the one before.
+        weights.clear();
+        weights.extend(features.iter().map(|feature| self.weight(feature.bucket())));
+        if self.spec.is_char(features[0].bucket()) {
+            // Characters reach no further than their segment.
+            let [all, new] = sums(features, weights, |f| [true, f.is_new()]);
+            (slots[0].all[0], slots[0].new[0]) = (all, new);
+        } else {
+            let counts = |f: Feature| [!f.reaches(), !f.reaches() & f.is_new(), f.reaches(), f.reaches() & f.is_new()];
+            let [all, new, next_all, next_new] = sums(features, weights, counts);
+            (slots[0].all[1], slots[0].new[1]) = (all, new);
+            (slots[1].all[1], slots[1].new[1]) = (next_all, next_new);
+        }
+    }
+}
+
+/// Several sums of features at once; `counts` says to which of them a feature belongs.
+#[inline(always)]
+fn sums<const N: usize>(features: &[Feature], weights: &[f32], counts: impl Fn(Feature) -> [bool; N]) -> [Sum; N] {
+    let (mut sums, mut ns) = ([0f32; N], [0u32; N]);
+    for (feature, weight) in features.iter().zip(weights) {
+        for ((sum, n), counts) in sums.iter_mut().zip(&mut ns).zip(counts(*feature)) {
+            // The weight or zero, without a branch that could be guessed wrong.
+            *sum += f32::from_bits(weight.to_bits() & 0u32.wrapping_sub(u32::from(counts)));
+            *n += u32::from(counts);
+        }
+    }
+    std::array::from_fn(|i| Sum { weight: sums[i], n: ns[i] as f32 })
 }
 
 /// One head for each family, over the word features folded into fewer buckets. It ranks families, no more.
@@ -124,9 +156,11 @@ mod tests {
         let text = normalize("abc abc");
         let mut weights = vec![0.0; spec.n_buckets()];
         let mut counts = [0u32; 2];
-        spec.extract((&text).into(), &mut Extractor::default(), |f| {
-            counts[usize::from(!spec.is_char(f.bucket))] += 1;
-            weights[f.bucket as usize] = if spec.is_char(f.bucket) { 0.5 } else { 2.0 };
+        spec.extract((&text).into(), &mut Extractor::default(), |_, features| {
+            for bucket in features.iter().map(|f| f.bucket()) {
+                counts[usize::from(!spec.is_char(bucket))] += 1;
+                weights[bucket as usize] = if spec.is_char(bucket) { 0.5 } else { 2.0 };
+            }
         });
         assert_eq!(counts, [6, 2]);
         let model = LinearModel::quantize(spec, [0.25; 7], &weights);

@@ -5,7 +5,10 @@
 //! the letters that they stand for.
 //! It must never judge: an odd spelling is no verdict.
 
-use unicode_normalization::UnicodeNormalization;
+use std::sync::LazyLock;
+
+use unicode_normalization::char::canonical_combining_class;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// A prompt after normalization: the only text that later stages accept.
 ///
@@ -33,21 +36,73 @@ pub fn normalize(prompt: &str) -> Normalized {
 
 /// Normalizes a prompt into a buffer that is reused from prompt to prompt.
 pub fn normalize_into(prompt: &str, out: &mut Normalized) {
-    out.text.clear();
+    let out = &mut out.text;
+    out.clear();
     if prompt.is_ascii() {
-        out.text.push_str(prompt);
-        out.text.make_ascii_lowercase();
+        out.push_str(prompt);
+        out.make_ascii_lowercase();
         return;
     }
-    out.text.reserve(prompt.len());
-    for c in prompt.chars().filter_map(visible).nfkd().filter(|c| !is_accent(*c)).nfc() {
+    out.reserve(prompt.len());
+    // A stretch of characters that may act on one another begins with the one before it, which a mark may change.
+    let (mut before, mut written) = (0, 0);
+    let mut chars = prompt.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if let Some(alone) = alone(c) {
+            (before, written) = (at, out.len());
+            out.push(alone);
+            continue;
+        }
+        while chars.clone().next().is_some_and(|(_, c)| alone(c).is_none()) {
+            chars.next();
+        }
+        out.truncate(written);
+        together(&prompt[before..chars.offset()], out);
+        (before, written) = (chars.offset(), out.len());
+    }
+}
+
+/// Adds the normalized form of characters that may act on one another.
+fn together(text: &str, out: &mut String) {
+    for c in text.chars().filter_map(visible).nfkd().filter(|c| !is_accent(*c)).nfc() {
         if c.is_ascii() {
-            out.text.push(c.to_ascii_lowercase());
+            out.push(c.to_ascii_lowercase());
         } else {
-            out.text.extend(c.to_lowercase());
+            out.extend(c.to_lowercase());
         }
     }
 }
+
+/// What a character becomes whatever stands beside it, marks behind it excepted; nothing where that is not one character.
+#[inline(always)]
+fn alone(c: char) -> Option<char> {
+    match c as u32 {
+        0..0x80 => Some(c.to_ascii_lowercase()),
+        FIRST..END => ALONE[(c as u32 - FIRST) as usize],
+        // Dashes, quotation marks, bullets; kana, Han and Hangul, which stay as they are.
+        0x2012..=0x2016 | 0x2018..=0x201f | 0x2020..=0x2022 => Some(c),
+        0x3001..=0x3002 | 0x3041..=0x3096 | 0x30a1..=0x30fa | 0x4e00..=0x9fff | 0xac00..=0xd7a3 => Some(c),
+        _ => None,
+    }
+}
+
+/// The characters whose normalized forms are worked out once: Latin, Greek, Cyrillic, Armenian, Hebrew, Arabic.
+const FIRST: u32 = 0x80;
+const END: u32 = 0x700;
+
+static ALONE: LazyLock<Vec<Option<char>>> = LazyLock::new(|| {
+    let alone = |code: u32| {
+        let c = char::from_u32(code)?;
+        let mut out = String::new();
+        together(c.encode_utf8(&mut [0; 4]), &mut out);
+        let mut chars = out.chars();
+        let (first, rest) = (chars.next()?, chars.next());
+        // Neither moved among marks nor put together with what stands before it.
+        let is_alone = canonical_combining_class(first) == 0 && is_nfc_quick(std::iter::once(first)) == IsNormalized::Yes;
+        (rest.is_none() && is_alone).then_some(first)
+    };
+    (FIRST..END).map(alone).collect()
+});
 
 /// The character that a reader's model sees, or none for one that shows nothing.
 fn visible(c: char) -> Option<char> {
@@ -105,5 +160,24 @@ mod tests {
         for (name, prompt, expected) in rows {
             assert_eq!(normalize(prompt).as_str(), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn characters_by_themselves_become_what_they_become_together() {
+        let check = |text: &str| {
+            let mut expected = String::new();
+            together(text, &mut expected);
+            assert_eq!(normalize(text).as_str(), expected, "{text:?} {:x?}", text.chars().map(u32::from).collect::<Vec<_>>());
+        };
+        let neighbors = [
+            "", "a", "\u{301}", "\u{5b4}", "\u{654}", "\u{93c}", "\u{1161}", "\u{11a8}", "\u{3099}", "가", "か", "آ", "\u{200d}",
+        ];
+        for c in (0x80..0x2_0000).filter_map(char::from_u32) {
+            for neighbor in neighbors {
+                check(&format!("{c}{neighbor}"));
+                check(&format!("{neighbor}{c}"));
+            }
+        }
+        check("un café à côté — “naïve” и ёлка… ｘ\u{327}\u{301}y e\u{301}\u{327}\u{200b}\u{323}z 각ᆨ");
     }
 }

@@ -7,6 +7,9 @@
 mod codes;
 mod joining;
 mod spelling;
+mod words;
+
+use std::ops::Range;
 
 use crate::normalize::{Normalized, normalize_into};
 
@@ -92,6 +95,22 @@ fn dig(prompt: &str, text: &Normalized, depth: usize, found: &mut Vec<Hidden>) {
     };
     codes::find(prompt, &mut add);
     spelling::find(text.as_str(), &mut add);
+}
+
+/// Calls `f` with each longest run of bytes that fit, of `least` bytes at least; only ASCII may fit.
+fn runs(text: &str, fits: impl Fn(u8) -> bool, least: usize, mut f: impl FnMut(Range<usize>)) {
+    let bytes = text.as_bytes();
+    let mut start = 0;
+    while start + least <= bytes.len() {
+        // The last byte that does not fit rules out every run that begins before it.
+        if let Some(i) = (start..start + least).rev().find(|i| !fits(bytes[*i])) {
+            start = i + 1;
+            continue;
+        }
+        let end = (start + least..bytes.len()).find(|i| !fits(bytes[*i])).unwrap_or(bytes.len());
+        f(start..end);
+        start = end + 1;
+    }
 }
 
 /// Whether decoded bytes are text that somebody wrote: UTF-8 with letters, and hardly anything that does not print.

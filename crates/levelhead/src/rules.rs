@@ -84,7 +84,7 @@ pub struct PackFile {
 /// The text of the pack that ships with Levelhead.
 pub const DEFAULT_PACK: &str = include_str!("../rules/default.toml");
 
-/// A compiled rule takes at most this much memory; a larger one is a mistake in the pattern.
+/// Compiled rules take at most this much memory each, on average; larger ones are a mistake in a pattern.
 const SIZE_LIMIT: usize = 1 << 20;
 
 impl Rule {
@@ -96,10 +96,12 @@ impl Rule {
         if !(0.0..=1.0).contains(&self.confidence) {
             return Err(fault(&self.id, format!("confidence {} is outside 0 to 1", self.confidence)));
         }
-        let regex = |pattern: &String| RegexBuilder::new(&ascii_boundaries(pattern)).size_limit(SIZE_LIMIT).build();
         let pattern = regex(&self.pattern).map_err(|e| fault(&self.id, e))?;
-        let unless = self.unless.as_ref().map(regex).transpose();
-        Ok(Compiled { pattern, unless: unless.map_err(|e| fault(&self.id, format!("unless: {e}")))? })
+        Ok(Compiled { pattern, unless: self.compile_unless()? })
+    }
+
+    fn compile_unless(&self) -> Result<Option<Regex>, Error> {
+        self.unless.as_deref().map(regex).transpose().map_err(|e| fault(&self.id, format!("unless: {e}")))
     }
 }
 
@@ -161,15 +163,22 @@ impl RulePack {
     pub fn from_rules(rules: Vec<Rule>) -> Result<RulePack, Error> {
         let mut unless = Vec::with_capacity(rules.len());
         for (i, rule) in rules.iter().enumerate() {
-            unless.push(rule.compile()?.unless);
+            if !(0.0..=1.0).contains(&rule.confidence) {
+                return Err(fault(&rule.id, format!("confidence {} is outside 0 to 1", rule.confidence)));
+            }
+            unless.push(rule.compile_unless()?);
             if rules[..i].iter().any(|earlier| earlier.id == rule.id) {
                 return Err(fault(&rule.id, "two rules have this id"));
             }
         }
         let set = RegexSetBuilder::new(rules.iter().map(|r| ascii_boundaries(&r.pattern)))
             .size_limit(SIZE_LIMIT * rules.len().max(1))
-            .build()
-            .map_err(|e| fault("pack", e))?;
+            .build();
+        let set = match set {
+            Ok(set) => set,
+            // Compiling takes most of the time that loading a guard does, so each by itself only to name the faulty one.
+            Err(e) => return Err(rules.iter().find_map(|rule| rule.compile().err()).unwrap_or_else(|| fault("pack", e))),
+        };
         Ok(RulePack { rules, set, unless })
     }
 
@@ -186,7 +195,9 @@ impl RulePack {
     /// The places of the rules that match, in the pack's order.
     pub fn match_indices<'a>(&'a self, text: &'a Normalized) -> impl Iterator<Item = usize> + 'a {
         let is_silenced = |unless: &Option<Regex>| unless.as_ref().is_some_and(|unless| unless.is_match(text.as_str()));
-        self.set.matches(text.as_str()).into_iter().filter(move |i| !is_silenced(&self.unless[*i]))
+        // Whether any rule matches is found faster than which ones, and without memory.
+        let matches = self.set.is_match(text.as_str()).then(|| self.set.matches(text.as_str()));
+        matches.into_iter().flatten().filter(move |i| !is_silenced(&self.unless[*i]))
     }
 
     /// Holds every rule to its own examples.
@@ -202,6 +213,10 @@ impl RulePack {
 /// in any text that is not ASCII.
 fn ascii_boundaries(pattern: &str) -> String {
     pattern.replace(r"\b", r"(?-u:\b)")
+}
+
+fn regex(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(&ascii_boundaries(pattern)).size_limit(SIZE_LIMIT).build()
 }
 
 fn fault(rule: &str, reason: impl ToString) -> Error {

@@ -1,5 +1,6 @@
 //! Stage 6: what a guard says of a prompt.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -95,7 +96,7 @@ pub struct Verdict {
     /// Whether the prompt should be stopped.
     pub flagged: bool,
     /// The most likely attack family, or `BENIGN`.
-    pub family: String,
+    pub family: Cow<'static, str>,
     /// The worst severity among the threats, or `info`.
     pub severity: Severity,
     /// The first layer that flagged the prompt.

@@ -68,8 +68,7 @@ pub fn propose(args: &MineArgs, terminal: &Terminal) -> Result<ExitCode> {
 /// Shows each proposal and reads an answer, until there are no more or `q`; gives how many were answered.
 fn ask(rows: &mut [Row], input: &mut impl BufRead) -> Result<usize> {
     let n = rows.len();
-    for at in 0..n {
-        let row = &mut rows[at];
+    for (at, row) in rows.iter_mut().enumerate() {
         let shown =
             format!("\n{} of {n}, P(attack) {}\n\n{}\n\nlike the attack: {}\n", at + 1, row.extra[1], row.text, row.extra[3]);
         eprintln!("{shown}");

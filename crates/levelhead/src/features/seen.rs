@@ -1,52 +1,51 @@
 //! Which buckets a chapter of a text has had, so that repetition carries no weight.
 
-/// The buckets of a chapter, with the last slot that had each: an open hash table that is emptied without being touched.
+use super::{Feature, NEW};
+
+/// The buckets of a chapter, with the last slot that had each: an open hash table.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// Generation (32 bits), bucket (25 bits), slot within its chapter (7 bits).
-    entries: Vec<u64>,
-    generation: u32,
+    /// [`TAKEN`], bucket (25 bits), slot within its chapter (6 bits); 0 for a free place.
+    entries: Vec<u32>,
+    /// How many entries are in use. As few as will do stay in the processor's nearest cache.
+    size: usize,
 }
 
-const SLOT_BITS: u32 = 7;
-const BUCKET_BITS: u32 = 25;
+const TAKEN: u32 = 1 << 31;
+const SLOT_BITS: u32 = 6;
 
 impl Seen {
     /// Forgets everything; makes room for so many buckets.
     pub(super) fn clear(&mut self, n_most: usize) {
-        let size = (n_most + 64).next_power_of_two();
-        if size > self.entries.len() {
-            self.entries = vec![0; size];
-            self.generation = 0;
+        // At most half of it is taken, so the first place that is looked at is nearly always the right one.
+        self.size = (2 * n_most).max(64).next_power_of_two();
+        if self.size > self.entries.len() {
+            self.entries.resize(self.size, 0);
         }
-        self.generation = self.generation.wrapping_add(1);
-        if self.generation == 0 {
-            self.entries.fill(0);
-            self.generation = 1;
-        }
+        self.entries[..self.size].fill(0);
     }
 
-    /// Adds a bucket to a slot. Nothing where the slot has it; else whether it is new to the chapter.
-    #[inline(always)]
-    pub(super) fn insert(&mut self, bucket: u32, slot: u32) -> Option<bool> {
-        let mask = self.entries.len() - 1;
-        let key = u64::from(self.generation) << BUCKET_BITS | u64::from(bucket);
-        let entry = key << SLOT_BITS | u64::from(slot & ((1 << SLOT_BITS) - 1));
-        // A bucket is the upper part of a hash, so its lower bits are as good as any.
-        let mut at = bucket as usize & mask;
-        loop {
-            let found = &mut self.entries[at];
-            if *found >> SLOT_BITS == key {
-                let is_repeat = *found == entry;
-                *found = entry;
-                return (!is_repeat).then_some(false);
+    /// The features among the n-grams of a segment: each bucket at its first occurrence in a slot. They are moved to the front.
+    pub(super) fn keep_first<'a>(&mut self, segment: usize, grams: &'a mut [Feature]) -> &'a [Feature] {
+        let entries = &mut self.entries[..self.size];
+        let mask = entries.len() - 1;
+        let own = TAKEN | (2 * segment as u32);
+        let mut n = 0;
+        for i in 0..grams.len() {
+            let gram = grams[i];
+            let entry = own | (gram.bucket() << SLOT_BITS) | u32::from(gram.reaches());
+            // Whether a place is free is one condition with whether another bucket has it; by itself nothing could foretell it.
+            // A bucket is the upper part of a hash, so its lower bits are as good as any.
+            let mut at = gram.bucket() as usize & mask;
+            while (entries[at] != 0) & ((entries[at] ^ entry) >> SLOT_BITS != 0) {
+                at = (at + 1) & mask;
             }
-            if (*found >> (SLOT_BITS + BUCKET_BITS)) as u32 != self.generation {
-                *found = entry;
-                return Some(true);
-            }
-            at = (at + 1) & mask;
+            let found = std::mem::replace(&mut entries[at], entry);
+            // Without a branch on whether it is a repeat, which nothing could foretell.
+            grams[n] = Feature { packed: gram.packed | if found == 0 { NEW } else { 0 } };
+            n += usize::from(found != entry);
         }
+        &grams[..n]
     }
 }
 
@@ -57,23 +56,26 @@ mod tests {
     #[test]
     fn a_bucket_is_new_once_a_chapter_and_counts_once_a_slot() {
         let mut seen = Seen::default();
-        for _ in 0..3 {
-            seen.clear(10);
+        for n_most in [10, 1000, 10] {
+            seen.clear(n_most);
             let rows =
                 [(7, 0, Some(true)), (7, 0, None), (7, 2, Some(false)), (7, 2, None), (71, 2, Some(true)), (7, 3, Some(false))];
             for (bucket, slot, expected) in rows {
-                assert_eq!(seen.insert(bucket, slot), expected, "bucket {bucket}, slot {slot}");
+                let mut grams = [Feature::new(bucket, slot % 2 == 1)];
+                let is_new = seen.keep_first(slot / 2, &mut grams).first().map(|f| f.is_new());
+                assert_eq!(is_new, expected, "bucket {bucket}, slot {slot}");
             }
         }
     }
 
     #[test]
-    fn emptying_it_four_billion_times_forgets_still() {
+    fn the_highest_bucket_and_slot_are_told_from_their_neighbors() {
         let mut seen = Seen::default();
-        seen.clear(10);
-        seen.insert(5, 1);
-        seen.generation = u32::MAX;
-        seen.clear(10);
-        assert_eq!(seen.insert(5, 1), Some(true));
+        seen.clear(4);
+        let most = (1 << 25) - 1;
+        let mut grams =
+            [(most, true), (most - 1, true), (most, false), (most, false), (0, false)].map(|(b, r)| Feature::new(b, r));
+        let kept: Vec<_> = seen.keep_first(31, &mut grams).iter().map(|f| (f.bucket(), f.reaches(), f.is_new())).collect();
+        assert_eq!(kept, [(most, true, true), (most - 1, true, true), (most, false, false), (0, false, true)]);
     }
 }

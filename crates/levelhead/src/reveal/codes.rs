@@ -1,10 +1,11 @@
 //! Codes that turn text into other characters: base64, hexadecimal, binary and decimal numbers, escapes, Morse.
 
-use super::{Disguise, reads_like_text};
+use super::{Disguise, reads_like_text, runs};
 
 /// Calls `add` with each text found.
 pub(super) fn find(prompt: &str, add: &mut impl FnMut(Disguise, &str)) {
-    runs(prompt, is_base64, 16, |run| {
+    runs(prompt, is_base64, 16, |range| {
+        let run = &prompt[range];
         if let Some(bytes) = hex(run) {
             found(&bytes, Disguise::Hex, add);
         } else if let Some(bytes) = base64(run) {
@@ -19,8 +20,8 @@ pub(super) fn find(prompt: &str, add: &mut impl FnMut(Disguise, &str)) {
         prompt,
         |b| matches!(b, b'.' | b'-' | b' ' | b'/' | b'|' | b'\n'),
         24,
-        |run| {
-            if let Some(text) = morse(run) {
+        |range| {
+            if let Some(text) = morse(&prompt[range]) {
                 found(text.as_bytes(), Disguise::Morse, add);
             }
         },
@@ -33,23 +34,6 @@ fn found(bytes: &[u8], disguise: Disguise, add: &mut impl FnMut(Disguise, &str))
     }
 }
 
-/// Calls `f` with each longest run of bytes that fit, of `least` bytes at least.
-fn runs(text: &str, fits: impl Fn(u8) -> bool, least: usize, mut f: impl FnMut(&str)) {
-    let bytes = text.as_bytes();
-    let mut start = 0;
-    while start + least <= bytes.len() {
-        // The last byte that does not fit rules out every run that begins before it.
-        if let Some(i) = (start..start + least).rev().find(|i| !fits(bytes[*i])) {
-            start = i + 1;
-            continue;
-        }
-        let end = (start + least..bytes.len()).find(|i| !fits(bytes[*i])).unwrap_or(bytes.len());
-        // Only ASCII fits, so both ends are character boundaries.
-        f(&text[start..end]);
-        start = end + 1;
-    }
-}
-
 fn is_base64(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_')
 }
@@ -59,9 +43,18 @@ fn base64(run: &str) -> Option<Vec<u8>> {
     if run.len() % 4 == 1 {
         return None;
     }
-    let mut bytes = Vec::with_capacity(run.len() * 3 / 4);
+    // A plain word or path fails within a few bytes; there is no need to decode it all.
+    let mut head = [0; 6];
+    base64_bytes(&run[..8]).zip(&mut head).for_each(|(byte, place)| *place = byte);
+    if std::str::from_utf8(&head).is_err_and(|e| e.error_len().is_some()) {
+        return None;
+    }
+    Some(base64_bytes(run).collect())
+}
+
+fn base64_bytes(run: &str) -> impl Iterator<Item = u8> {
     let (mut buffer, mut n_bits) = (0u32, 0);
-    for b in run.bytes() {
+    run.bytes().filter_map(move |b| {
         let value = match b {
             b'A'..=b'Z' => b - b'A',
             b'a'..=b'z' => b - b'a' + 26,
@@ -71,21 +64,16 @@ fn base64(run: &str) -> Option<Vec<u8>> {
         };
         buffer = buffer << 6 | u32::from(value);
         n_bits += 6;
-        if n_bits >= 8 {
+        (n_bits >= 8).then(|| {
             n_bits -= 8;
-            bytes.push((buffer >> n_bits) as u8);
-            // A plain word or path fails within a few bytes; there is no need to decode it all.
-            if bytes.len() == 6 && std::str::from_utf8(&bytes).is_err_and(|e| e.error_len().is_some()) {
-                return None;
-            }
-        }
-    }
-    Some(bytes)
+            (buffer >> n_bits) as u8
+        })
+    })
 }
 
 fn hex(run: &str) -> Option<Vec<u8>> {
     let run = run.strip_prefix("0x").unwrap_or(run);
-    if run.len() % 2 == 1 {
+    if run.len() % 2 == 1 || !run.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
     let digit = |b: u8| char::from(b).to_digit(16);
@@ -95,58 +83,63 @@ fn hex(run: &str) -> Option<Vec<u8>> {
 /// Lists of numbers that stand for characters: binary octets, hexadecimal pairs, decimal codes.
 fn numbers(prompt: &str, add: &mut impl FnMut(Disguise, &str)) {
     let fits = |b: u8| b.is_ascii_hexdigit() || matches!(b, b' ' | b',' | b'x' | b'\\' | b'\n' | b';');
-    runs(prompt, fits, 17, |run| {
+    runs(prompt, fits, 17, |range| {
+        let run = &prompt[range];
         let groups = || run.split(|c: char| !c.is_ascii_hexdigit()).filter(|g| !g.is_empty());
-        let digits: String = groups().collect();
-        if digits.len() >= 40 && digits.len().is_multiple_of(8) && digits.bytes().all(|b| matches!(b, b'0' | b'1')) {
+        let digits = || run.bytes().filter(u8::is_ascii_hexdigit);
+        let n_digits = digits().count();
+        if n_digits >= 40 && n_digits.is_multiple_of(8) && digits().all(|b| matches!(b, b'0' | b'1')) {
+            let bits: Vec<u8> = digits().collect();
             let octet = |bits: &[u8]| bits.iter().fold(0u8, |octet, b| octet << 1 | (b - b'0'));
-            let bytes: Vec<u8> = digits.as_bytes().chunks_exact(8).map(octet).collect();
+            let bytes: Vec<u8> = bits.chunks_exact(8).map(octet).collect();
             found(&bytes, Disguise::Binary, add);
             return;
         }
-        // The first and the last group may belong to a word next to the list.
-        let mut codes = (Vec::new(), Vec::new());
-        for group in groups() {
-            let hex = (group.len() == 2).then(|| u8::from_str_radix(group, 16).ok()).flatten();
-            let decimal = group.parse::<u8>().ok().filter(|n| *n >= 32 || *n == 10);
-            codes.0.extend(hex);
-            codes.1.extend(decimal);
-        }
         let n = groups().count();
-        let most = |bytes: &[u8]| bytes.len() >= 8 && bytes.len() + 2 >= n;
-        if most(&codes.0) && codes.0.iter().all(|b| *b >= 9) {
-            found(&codes.0, Disguise::Hex, add);
-        } else if most(&codes.1) {
-            found(&codes.1, Disguise::Decimal, add);
+        if n < 8 {
+            return;
+        }
+        // The first and the last group may belong to a word next to the list.
+        let hex = || groups().filter_map(|g| if g.len() == 2 { u8::from_str_radix(g, 16).ok() } else { None });
+        let decimal = || groups().filter_map(|g| g.parse::<u8>().ok().filter(|n| *n >= 32 || *n == 10));
+        let most = |n_codes: usize| n_codes >= 8 && n_codes + 2 >= n;
+        if most(hex().count()) && hex().all(|b| b >= 9) {
+            found(&hex().collect::<Vec<u8>>(), Disguise::Hex, add);
+        } else if most(decimal().count()) {
+            found(&decimal().collect::<Vec<u8>>(), Disguise::Decimal, add);
         }
     });
 }
 
 /// The whole prompt with its escapes replaced, where there are at least four letters among them.
 fn escapes(prompt: &str) -> Option<String> {
-    if !prompt.bytes().any(|b| matches!(b, b'%' | b'\\' | b'&')) {
+    let mut n_letters = 0;
+    each_escape(prompt, |_, c, _| n_letters += usize::from(c.is_alphabetic()));
+    if n_letters < 4 {
         return None;
     }
     let mut out = String::with_capacity(prompt.len());
-    let mut n_letters = 0;
-    let mut rest = prompt;
-    while let Some(at) = rest.find(['%', '\\', '&']) {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        match escape(rest) {
-            Some((c, n)) => {
-                n_letters += usize::from(c.is_alphabetic());
-                out.push(c);
-                rest = &rest[n..];
-            }
-            None => {
-                out.push_str(&rest[..1]);
-                rest = &rest[1..];
-            }
+    let mut copied = 0;
+    each_escape(prompt, |at, c, n| {
+        out.push_str(&prompt[copied..at]);
+        out.push(c);
+        copied = at + n;
+    });
+    out.push_str(&prompt[copied..]);
+    Some(out)
+}
+
+/// Calls `f` with each escape: where it stands, its character and its length in bytes.
+fn each_escape(prompt: &str, mut f: impl FnMut(usize, char, usize)) {
+    let mut behind = 0;
+    for (at, _) in prompt.bytes().enumerate().filter(|(_, b)| matches!(b, b'%' | b'\\' | b'&')) {
+        if at >= behind
+            && let Some((c, n)) = escape(&prompt[at..])
+        {
+            f(at, c, n);
+            behind = at + n;
         }
     }
-    out.push_str(rest);
-    (n_letters >= 4).then_some(out)
 }
 
 /// The character of the escape at the start of a text, and the escape's length in bytes.

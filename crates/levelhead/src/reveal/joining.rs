@@ -3,12 +3,11 @@
 //! "i g n o r e", "d.e.l.e.t.e", "ig" + "nore", "exp ose the con fid", "ignoreallrules". Where words end is found with a list
 //! of frequent English words (their order is their rank), as the cheapest way to cut the letters.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::LazyLock;
 
-use crate::hash::step;
+use super::runs;
+use super::words::{Key, LONGEST_WORD, cost, is_known};
 
 /// Fewer pieces in a row are an abbreviation or a list.
 const LEAST_PIECES: usize = 5;
@@ -30,7 +29,7 @@ pub(super) fn rejoin(text: &str) -> Option<String> {
             run.finish(text, &mut found);
         }
         if is_short {
-            run.pieces.push(piece);
+            run.add(piece);
         }
     }
     run.finish(text, &mut found);
@@ -39,7 +38,10 @@ pub(super) fn rejoin(text: &str) -> Option<String> {
 
 /// The text with parts of it, in order, replaced; nothing where there are none.
 fn replaced(text: &str, parts: Vec<(Range<usize>, String)>) -> Option<String> {
-    let mut out = String::new();
+    if parts.is_empty() {
+        return None;
+    }
+    let mut out = String::with_capacity(2 * text.len());
     let mut copied = 0;
     for (range, part) in &parts {
         out.push_str(&text[copied..range.start]);
@@ -47,7 +49,7 @@ fn replaced(text: &str, parts: Vec<(Range<usize>, String)>) -> Option<String> {
         copied = range.end;
     }
     out.push_str(&text[copied..]);
-    (!parts.is_empty()).then_some(out)
+    Some(out)
 }
 
 /// Ranges of letters and digits without anything between.
@@ -59,6 +61,7 @@ struct Pieces<'a> {
 impl Iterator for Pieces<'_> {
     type Item = Range<usize>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let bytes = self.text.as_bytes();
         let mut start = self.at;
@@ -75,14 +78,26 @@ impl Iterator for Pieces<'_> {
 }
 
 impl Pieces<'_> {
-    /// Whether the character at a place is part of a piece. Signs that stand for letters are: "t#3 @p! k3y".
+    /// Whether the character at a place is part of a piece.
+    #[inline(always)]
     fn is_piece(&self, at: usize) -> bool {
-        match self.text.as_bytes()[at] {
-            b if b.is_ascii() => b.is_ascii_alphanumeric() || matches!(b, b'@' | b'$'),
-            _ => self.text[at..].chars().next().is_some_and(char::is_alphanumeric),
+        match ASCII_PIECE.get(usize::from(self.text.as_bytes()[at])) {
+            Some(is_piece) => *is_piece,
+            None => self.text[at..].chars().next().is_some_and(char::is_alphanumeric),
         }
     }
 }
+
+/// Letters and digits, and signs that stand for letters: "t#3 @p! k3y".
+static ASCII_PIECE: [bool; 128] = {
+    let mut pieces = [false; 128];
+    let mut b = 0;
+    while b < 128 {
+        pieces[b] = (b as u8).is_ascii_alphanumeric() || matches!(b as u8, b'@' | b'$');
+        b += 1;
+    }
+    pieces
+};
 
 /// Where the next character begins.
 fn next(bytes: &[u8], at: usize) -> usize {
@@ -101,146 +116,169 @@ fn is_short(text: &str, piece: &Range<usize>) -> bool {
 /// Short pieces that follow one another.
 #[derive(Default)]
 struct Run {
-    pieces: Vec<Range<usize>>,
+    n: usize,
+    range: Range<usize>,
 }
 
 impl Run {
     /// Whether a piece follows the last one closely.
     fn reaches(&self, piece: &Range<usize>, text: &str) -> bool {
-        self.pieces.last().is_none_or(|last| text[last.end..piece.start].chars().nth(WIDEST).is_none())
+        let is_near = |gap: Range<usize>| gap.len() <= WIDEST || text[gap].chars().nth(WIDEST).is_none();
+        self.n == 0 || is_near(self.range.end..piece.start)
+    }
+
+    fn add(&mut self, piece: Range<usize>) {
+        self.range = if self.n == 0 { piece } else { self.range.start..piece.end };
+        self.n += 1;
     }
 
     /// Adds what the pieces join to, if they do, and begins anew.
     fn finish(&mut self, text: &str, found: &mut Vec<(Range<usize>, String)>) {
-        if let (Some(joined), Some(first), Some(last)) = (self.joined(text), self.pieces.first(), self.pieces.last()) {
-            found.push((first.start..last.end, joined));
+        if self.n >= LEAST_PIECES {
+            found.extend(joined(&text[self.range.clone()], self.n).map(|joined| (self.range.clone(), joined)));
         }
-        self.pieces.clear();
+        self.n = 0;
     }
+}
 
-    fn joined(&self, text: &str) -> Option<String> {
-        let n = self.pieces.len();
-        if n < LEAST_PIECES {
-            return None;
-        }
-        let is_single = |p: &Range<usize>| next(text.as_bytes(), p.start) == p.end;
-        let n_single = self.pieces.iter().filter(|p| is_single(p)).count();
-        // Short words of ordinary prose are words by themselves.
-        let n_known = self.pieces.iter().filter(|p| is_known(&text[(*p).clone()])).count();
-        if n_single * 10 < n * 8 && n_known * 10 > n * 6 {
-            return None;
-        }
-        let (first, last) = (self.pieces.first()?, self.pieces.last()?);
-        let whole = &text[first.start..last.end];
-        let n_letters = whole.chars().filter(|c| c.is_alphabetic()).count();
-        let n_digits = whole.chars().filter(char::is_ascii_digit).count();
-        if n_letters < 7 || n_digits > n_letters {
-            return None;
-        }
-        if n_single * 10 >= n * 8 {
-            let gaps: Vec<&str> = self.pieces.windows(2).map(|pair| &text[pair[0].end..pair[1].start]).collect();
-            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-            gaps.iter().for_each(|gap| *counts.entry(gap).or_default() += 1);
-            let usual = *counts.iter().max_by_key(|(_, n)| **n)?.0;
-            let mut joined = text[first.clone()].to_string();
-            for (gap, piece) in gaps.iter().zip(&self.pieces[1..]) {
-                if *gap != usual {
-                    joined.push(' ');
-                }
-                joined.push_str(&text[piece.clone()]);
-            }
-            return Some(joined);
-        }
-        let joined: String = self.pieces.iter().map(|p| &text[p.clone()]).collect();
-        (joined.is_ascii() && cut(&joined).is_some()).then_some(joined)
+/// What a run of `n` pieces joins to.
+fn joined(run: &str, n: usize) -> Option<String> {
+    let pieces = || Pieces { text: run, at: 0 };
+    let n_single = pieces().filter(|p| next(run.as_bytes(), p.start) == p.end).count();
+    let mostly_single = n_single * 10 >= n * 8;
+    // Short words of ordinary prose are words by themselves.
+    let n_known = || pieces().filter(|p| Key::of(&run[p.clone()]).is_some_and(is_known)).count();
+    if !mostly_single && n_known() * 10 > n * 6 {
+        return None;
     }
+    let n_letters = run.chars().filter(|c| c.is_alphabetic()).count();
+    let n_digits = run.bytes().filter(u8::is_ascii_digit).count();
+    if n_letters < 7 || n_digits > n_letters {
+        return None;
+    }
+    if !mostly_single {
+        let n_bytes = pieces().map(|p| p.len()).sum();
+        let (mut short, mut long) = ([0; SHORT], Vec::new());
+        let joined = if n_bytes <= SHORT {
+            &mut short[..n_bytes]
+        } else {
+            long.resize(n_bytes, 0);
+            &mut long[..]
+        };
+        let mut at = 0;
+        for piece in pieces() {
+            joined[at..at + piece.len()].copy_from_slice(&run.as_bytes()[piece.clone()]);
+            at += piece.len();
+        }
+        let joined = std::str::from_utf8(joined).ok().filter(|joined| joined.is_ascii())?;
+        return cut(joined).map(|_| joined.to_string());
+    }
+    let gaps = || pieces().zip(pieces().skip(1)).map(|(piece, after)| &run[piece.end..after.start]);
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    gaps().for_each(|gap| *counts.entry(gap).or_default() += 1);
+    let usual = *counts.iter().max_by_key(|(_, n)| **n)?.0;
+    let mut joined = String::with_capacity(run.len());
+    // The first piece is parted from nothing.
+    for (gap, piece) in std::iter::once(usual).chain(gaps()).zip(pieces()) {
+        if gap != usual {
+            joined.push(' ');
+        }
+        joined.push_str(&run[piece]);
+    }
+    Some(joined)
 }
 
 /// A run of letters that is at least so long may be several words.
 const LEAST_RUN: usize = 14;
+/// Runs of so many letters are cut without memory of their own.
+const SHORT: usize = 64;
 /// A longer run is data.
 const LONGEST_RUN: usize = 400;
 
 /// Parts words that run together; nothing where there are none.
 pub(super) fn part(text: &str) -> Option<String> {
     let mut found = Vec::new();
-    let bytes = text.as_bytes();
-    let mut start = 0;
-    for end in 0..=bytes.len() {
-        if end < bytes.len() && bytes[end].is_ascii_lowercase() {
-            continue;
-        }
-        if (LEAST_RUN..=LONGEST_RUN).contains(&(end - start)) {
-            found.extend(cut(&text[start..end]).map(|words| (start..end, words)));
-        }
-        start = end + 1;
-    }
+    runs(
+        text,
+        |b| b.is_ascii_lowercase(),
+        LEAST_RUN,
+        |range| {
+            if range.len() <= LONGEST_RUN {
+                found.extend(cut(&text[range.clone()]).map(|words| (range, words)));
+            }
+        },
+    );
     replaced(text, found)
-}
-
-static WORDS: LazyLock<HashMap<&'static str, f32, BuildHasherDefault<Fx>>> = LazyLock::new(|| {
-    // Zipf's law: a word's frequency falls with its rank.
-    let cost = |rank: usize| ((rank + 10) as f32).ln();
-    include_str!("words.txt").lines().enumerate().map(|(rank, word)| (word, cost(rank))).collect()
-});
-const LONGEST_WORD: usize = 15;
-
-/// Whether a word is one of the list.
-pub(super) fn is_known(word: &str) -> bool {
-    WORDS.contains_key(word)
-}
-
-/// The list is fixed, so nobody can choose words that collide.
-#[derive(Default)]
-struct Fx(u64);
-
-impl Hasher for Fx {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, b| step(hash, u64::from(*b)));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 /// What a letter costs that belongs to no word of the list.
 const UNKNOWN: f32 = 6.0;
 
+/// Where a word ends, at the least cost of all letters up to there.
+#[derive(Clone, Copy)]
+struct End {
+    cost: f32,
+    /// Where the word begins.
+    start: u32,
+    is_known: bool,
+}
+
 /// Cuts letters into words, with spaces between; nothing where they are one word, or no words.
 fn cut(letters: &str) -> Option<String> {
     let n = letters.len();
-    // Least cost up to each place, and where the last word before it begins; whether it is known.
-    let mut best = vec![(0f32, 0usize, true); n + 1];
+    let nothing = End { cost: 0.0, start: 0, is_known: true };
+    let mut short = [nothing; SHORT + 1];
+    let mut long = Vec::new();
+    let ends = if n <= SHORT {
+        &mut short[..=n]
+    } else {
+        long.resize(n + 1, nothing);
+        &mut long[..]
+    };
     for end in 1..=n {
-        best[end] = (best[end - 1].0 + UNKNOWN, end - 1, false);
-        for start in end.saturating_sub(LONGEST_WORD)..end {
-            if let Some(cost) = WORDS.get(&letters[start..end]) {
-                let total = best[start].0 + cost;
-                if total < best[end].0 {
-                    best[end] = (total, start, true);
+        let mut best = End { cost: ends[end - 1].cost + UNKNOWN, start: end as u32 - 1, is_known: false };
+        let mut key = Key::default();
+        for (len, letter) in letters.as_bytes()[..end].iter().rev().take(LONGEST_WORD).enumerate() {
+            if !letter.is_ascii_lowercase() {
+                break;
+            }
+            key = key.behind(*letter, len);
+            let start = end - len - 1;
+            if let Some(cost) = cost(key) {
+                let total = ends[start].cost + cost;
+                // Of words that cost the same, the longest.
+                if total < best.cost || (best.is_known && total == best.cost) {
+                    best = End { cost: total, start: start as u32, is_known: true };
                 }
             }
         }
+        ends[end] = best;
     }
-    let mut words: Vec<&str> = Vec::new();
-    let (mut end, mut n_known, mut n_unknown) = (n, 0, 0);
-    while end > 0 {
-        let (_, mut start, known) = best[end];
-        if !known {
-            while start > 0 && !best[start].2 {
-                start = best[start].1;
+    // From the last word to the first.
+    let words = || {
+        std::iter::successors(Some((n..n, true)), |(after, _)| {
+            let end = after.start;
+            let End { start, is_known, .. } = ends[end];
+            let mut start = start as usize;
+            while !is_known && start > 0 && !ends[start].is_known {
+                start = ends[start].start as usize;
             }
-            n_unknown += end - start;
-        } else if end - start > 2 {
-            n_known += end - start;
-        }
-        words.push(&letters[start..end]);
-        end = start;
+            (end > 0).then_some((start..end, is_known))
+        })
+        .skip(1)
+    };
+    let (mut n_words, mut n_known, mut n_unknown) = (0, 0, 0);
+    for (word, is_known) in words() {
+        n_words += 1;
+        n_known += if is_known && word.len() > 2 { word.len() } else { 0 };
+        n_unknown += if is_known { 0 } else { word.len() };
     }
+    if n_words < 3 || n_unknown * 5 > n || n_known * 2 < n {
+        return None;
+    }
+    let mut words: Vec<&str> = words().map(|(word, _)| &letters[word]).collect();
     words.reverse();
-    let reads = words.len() >= 3 && n_unknown * 5 <= n && n_known * 2 >= n;
-    reads.then(|| words.join(" "))
+    Some(words.join(" "))
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! the place of Latin ones.
 
 use super::Disguise;
-use super::joining::{is_known, part, rejoin};
+use super::joining::{part, rejoin};
+use super::words::{Key, is_known};
 
 /// Calls `add` with each text found in a normalized text.
 pub(super) fn find(text: &str, add: &mut impl FnMut(Disguise, &str)) {
@@ -17,79 +18,89 @@ pub(super) fn find(text: &str, add: &mut impl FnMut(Disguise, &str)) {
 
 /// Texts that do not read as they stand, but with their letters moved or from behind.
 fn moved_or_turned(text: &str, add: &mut impl FnMut(Disguise, &str)) {
-    let shape = Shape::of(text);
-    if shape.reads() {
+    let reading = read(text.bytes());
+    if reading == Reading::Reads {
         return;
     }
-    if let Some(moved) = unshift(text, &shape) {
-        return add(Disguise::Shifted, &moved);
+    let is_foreign = reading == Reading::Foreign;
+    if is_foreign && let Some(shift) = unshift(text) {
+        return add(Disguise::Shifted, &text.chars().map(|c| shifted(c, shift)).collect::<String>());
     }
-    let backwards: String = text.chars().rev().collect();
-    if Shape::of(&backwards).reads() {
-        add(Disguise::Reversed, &backwards);
-    } else if text.chars().filter(|c| TURNED.contains(*c)).nth(3).is_some() {
-        add(Disguise::Reversed, &backwards.chars().map(upright).collect::<String>());
+    let backwards = || text.chars().rev();
+    // Letters are parted by whatever is not ASCII, whichever way its bytes stand.
+    if is_foreign && read(text.bytes().rev()) == Reading::Reads {
+        add(Disguise::Reversed, &backwards().collect::<String>());
+    } else if !text.is_ascii() && text.chars().filter(|c| TURNED.contains(c)).nth(3).is_some() {
+        add(Disguise::Reversed, &backwards().map(upright).collect::<String>());
     }
 }
 
-/// What the Latin letters of a text look like.
-struct Shape {
-    /// How often each letter stands in it.
-    counts: [u32; 26],
-    /// Letters in words of three letters and more: all, and those that stand in a known word.
-    n_letters: usize,
-    n_known: usize,
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Reading {
+    /// Like English: at least half of the letters stand in frequent words.
+    Reads,
+    /// Not like English.
+    Foreign,
+    /// It has hardly any words, however its letters are moved or turned.
+    Short,
 }
 
-impl Shape {
-    fn of(text: &str) -> Shape {
-        let mut shape = Shape { counts: [0; 26], n_letters: 0, n_known: 0 };
-        let mut start = None;
-        let bytes = text.as_bytes();
-        for end in 0..=bytes.len() {
-            if end < bytes.len() && bytes[end].is_ascii_lowercase() {
-                shape.counts[usize::from(bytes[end] - b'a')] += 1;
-                start.get_or_insert(end);
-            } else if let Some(word) = start.take().map(|start| &text[start..end]).filter(|word| word.len() > 2) {
-                shape.n_letters += word.len();
-                shape.n_known += if is_known(word) { word.len() } else { 0 };
+/// Letters that a text has in words of three letters and more, before anything can be said of it.
+const LEAST_LETTERS: usize = 8;
+
+/// Whether the Latin letters of a text read like English. The text is read until nothing more can change that.
+fn read(bytes: impl ExactSizeIterator<Item = u8>) -> Reading {
+    // Letters in words of three letters and more: all, and those that stand in a known word.
+    let (mut n_letters, mut n_known) = (0, 0);
+    let (mut key, mut len) = (Key::default(), 0);
+    let mut rest = bytes.len();
+    // The end ends a word.
+    for b in bytes.chain([b' ']) {
+        if b.is_ascii_lowercase() {
+            (key, len) = (key.then(b), len + 1);
+            continue;
+        }
+        if len > 2 {
+            n_letters += len;
+            n_known += if is_known(key) { len } else { 0 };
+        }
+        rest = rest.saturating_sub(len + 1);
+        (key, len) = (Key::default(), 0);
+        if n_letters >= LEAST_LETTERS {
+            if 2 * n_known >= n_letters + rest {
+                return Reading::Reads;
+            }
+            if 2 * n_known + rest < n_letters {
+                return Reading::Foreign;
             }
         }
-        shape
     }
+    if n_letters < LEAST_LETTERS { Reading::Short } else { Reading::Foreign }
+}
 
-    /// Whether it reads like English: half of the letters stand in frequent words.
-    fn reads(&self) -> bool {
-        self.n_letters >= 8 && 2 * self.n_known >= self.n_letters
-    }
-
-    /// By how many places the letters would have to be moved back to be as frequent as English has them.
-    fn likely_shift(&self) -> usize {
-        let likeness = |shift: usize| -> u32 { (0..26).map(|i| ENGLISH[i] * self.counts[(i + shift) % 26]).sum() };
-        (0..26).max_by_key(|shift| likeness(*shift)).unwrap_or(0)
-    }
+/// By how many places the letters would have to be moved back to be as frequent as English has them.
+fn likely_shift(text: &str) -> usize {
+    let mut counts = [0u32; 26];
+    text.bytes().filter(u8::is_ascii_lowercase).for_each(|b| counts[usize::from(b - b'a')] += 1);
+    let likeness = |shift: usize| -> u32 { (0..26).map(|i| ENGLISH[i] * counts[(i + shift) % 26]).sum() };
+    (0..26).max_by_key(|shift| likeness(*shift)).unwrap_or(0)
 }
 
 /// Letters of English text by frequency, in thousandths (Lewand, Cryptological Mathematics, 2000).
 const ENGLISH: [u32; 26] = [82, 15, 28, 43, 127, 22, 20, 61, 70, 2, 8, 40, 24, 67, 75, 19, 1, 60, 63, 91, 28, 10, 24, 2, 20, 1];
 
-/// The text with its letters moved back, if that makes it readable.
-fn unshift(text: &str, shape: &Shape) -> Option<String> {
-    if shape.n_letters < 8 {
-        return None;
-    }
+/// By how many places letters must be moved back for the text to read; nothing where that does not help.
+fn unshift(text: &str) -> Option<u8> {
     // Of short texts letters are no sure guide, but 13 places are the usual ones.
-    [shape.likely_shift(), 13].into_iter().filter(|shift| *shift != 0).find_map(|shift| {
-        let moved: String = text.chars().map(|c| shifted(c, shift as u8)).collect();
-        Shape::of(&moved).reads().then_some(moved)
-    })
+    let shifts = [likely_shift(text) as u8, 13].into_iter().filter(|shift| *shift != 0);
+    shifts.into_iter().find(|shift| read(text.bytes().map(|b| moved(b, *shift))) == Reading::Reads)
 }
 
 /// Letters turned upside down, and what they are.
-const TURNED: &str = "ɐɔǝɟƃɥᴉɾʞɯɹʇʌʍʎ";
+const TURNED: [char; 15] = ['ɐ', 'ɔ', 'ǝ', 'ɟ', 'ƃ', 'ɥ', 'ᴉ', 'ɾ', 'ʞ', 'ɯ', 'ɹ', 'ʇ', 'ʌ', 'ʍ', 'ʎ'];
 
 fn upright(c: char) -> char {
-    let at = TURNED.chars().position(|turned| turned == c);
+    let at = TURNED.iter().position(|turned| *turned == c);
     at.and_then(|i| "acefghijkmrtvwy".chars().nth(i)).unwrap_or(match c {
         'q' => 'b',
         'b' => 'q',
@@ -102,30 +113,73 @@ fn upright(c: char) -> char {
 }
 
 fn shifted(c: char, shift: u8) -> char {
-    if c.is_ascii_lowercase() { char::from((c as u8 - b'a' + 26 - shift) % 26 + b'a') } else { c }
+    if c.is_ascii() { char::from(moved(c as u8, shift)) } else { c }
+}
+
+fn moved(b: u8, shift: u8) -> u8 {
+    if b.is_ascii_lowercase() { (b - b'a' + 26 - shift) % 26 + b'a' } else { b }
 }
 
 /// The text with digits, signs and look-alikes of other scripts inside Latin words put back to letters; nothing where there
 /// are too few to be a disguise.
 fn unmask(text: &str) -> Option<String> {
-    let suspicious = |c: char| c.is_ascii_digit() || matches!(c, '@' | '$' | '!' | '|') || !c.is_ascii();
-    if !text.chars().any(suspicious) {
+    if !has_masked(text, 2) {
         return None;
     }
-    text.split(' ').filter(|chunk| is_masked(chunk)).nth(1)?;
     // In a text with masked words "0f" and "m3" are words too.
-    let plain = |chunk: &str| -> String {
-        let has_letters = chunk.bytes().any(|b| b.is_ascii_lowercase());
-        if has_letters { chunk.chars().map(|c| letter_for(c).unwrap_or(c)).collect() } else { chunk.to_string() }
-    };
-    Some(text.split(' ').map(plain).collect::<Vec<_>>().join(" "))
+    let mut plain = String::with_capacity(text.len());
+    for chunk in text.split_inclusive(' ') {
+        if chunk.bytes().any(|b| b.is_ascii_lowercase()) {
+            plain.extend(chunk.chars().map(|c| letter_for(c).unwrap_or(c)));
+        } else {
+            plain.push_str(chunk);
+        }
+    }
+    Some(plain)
 }
+
+/// Whether at least so many chunks of a text are words with masked letters in them.
+fn has_masked(text: &str, n: usize) -> bool {
+    let (mut start, mut found, mut n_masked) = (0, 0, 0);
+    for (end, b) in text.bytes().chain([b' ']).enumerate() {
+        found |= PART[usize::from(b)];
+        if b == b' ' {
+            // Most chunks are nothing but letters, or have none.
+            if found == LETTER | MASK && is_masked(&text[start..end]) {
+                n_masked += 1;
+                if n_masked == n {
+                    return true;
+                }
+            }
+            (start, found) = (end + 1, 0);
+        }
+    }
+    false
+}
+
+const LETTER: u8 = 1;
+const MASK: u8 = 2;
+
+/// Of each byte, whether it is a letter, or may be part of what stands for one; see [`letter_for`].
+static PART: [u8; 256] = {
+    let mut parts = [0; 256];
+    let mut b = 0;
+    while b < 256 {
+        parts[b] = match b as u8 {
+            b'a'..=b'z' => LETTER,
+            b'0'..=b'9' | b'@' | b'$' | b'!' | b'|' | 0x80..=0xff => MASK,
+            _ => 0,
+        };
+        b += 1;
+    }
+    parts
+};
 
 /// Whether a chunk is a word with masked letters in it: it still has letters of its own, and no sign stands for most of it.
 fn is_masked(chunk: &str) -> bool {
     let n_letters = chunk.bytes().filter(u8::is_ascii_lowercase).count();
     let n_masked = chunk.chars().filter(|c| letter_for(*c).is_some()).count();
-    n_masked > 0 && n_letters >= 1 && n_letters + n_masked >= 3 && n_masked <= 2 * n_letters && !only_at_the_end(chunk)
+    n_masked > 0 && n_letters + n_masked >= 3 && n_masked <= 2 * n_letters && !only_at_the_end(chunk)
 }
 
 /// Whether a chunk's signs that could be letters all stand behind its letters: "really!", "section4", "v2".
