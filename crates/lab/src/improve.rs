@@ -11,16 +11,17 @@ use crate::choose::{Plan, ReinforceConfig};
 use crate::crossval::premium;
 use crate::error::Result;
 use crate::gate::Gates;
-use crate::improvement::{ImproveConfig, Improved, Round};
+use crate::improvement::{ImproveConfig, Improved, Round, Tried};
 use crate::judged::Judged;
 use crate::mining::{Mined, Mining, false_positives};
 use crate::parts::{Inputs, Parts};
 use crate::progress::Progress;
 use crate::reinforce::{Lineage, Rejected, reinforce};
+use crate::remedy::Remedy;
 use crate::row::Row;
 use crate::standing::{Standing, mean_recall};
 use crate::subject::judge_rows;
-use crate::train::train;
+use crate::train::{TrainConfig, train};
 use levelhead::{Guard, RulePack, Verdict};
 
 /// Runs the loop.
@@ -39,6 +40,11 @@ pub fn improve(inputs: &Inputs, gates: &Gates, config: &ImproveConfig, progress:
     let mut run = Run::new(&parts, mining, gates, config, progress);
     let started = Instant::now();
     run.round(0, None, started)?;
+    if config.remedies
+        && let Some(remedy) = run.try_remedies()?
+    {
+        return run.finish(format!("the gates passed with a cheap remedy ({})", remedy.name()));
+    }
     let mut ended = format!("{} rounds were allowed", config.max_rounds);
     for number in 1..=config.max_rounds {
         let started = Instant::now();
@@ -75,6 +81,7 @@ struct Run<'a> {
     reinforced: Vec<Row>,
     lineage: Vec<Lineage>,
     rejected: Vec<Rejected>,
+    remedies: Vec<Tried>,
     /// Reinforced rows at the end of each round.
     n_reinforced: Vec<usize>,
     /// Mined rows that are in training already.
@@ -103,6 +110,7 @@ impl<'a> Run<'a> {
             reinforced: Vec::new(),
             lineage: Vec::new(),
             rejected: Vec::new(),
+            remedies: Vec::new(),
             n_reinforced: Vec::new(),
             used: vec![false; parts.mine.len()],
             first_audit: None,
@@ -113,40 +121,107 @@ impl<'a> Run<'a> {
 
     /// Trains, calibrates and measures a guard on all rows so far.
     fn round(&mut self, number: usize, plan: Option<Plan>, started: Instant) -> Result<()> {
-        let (parts, config) = (self.parts, self.config);
+        let parts = self.parts;
         self.progress.say(&format!("round {number}"));
-        let n_before = self.n_reinforced.last().copied().unwrap_or(0);
         let fit: Vec<&Row> = parts.fit.iter().copied().chain(&self.reinforced).collect();
         // The first guard is the one that a team has before it thinks of benign traffic.
         let held_back: &[&Row] = if number == 0 { &[] } else { &parts.tune_benign };
-        let tune: Vec<&Row> = parts.tune.iter().chain(held_back).copied().collect();
-        let trained = train(&fit, &tune, RulePack::embedded(), config.train, None, self.progress)?;
-        let attacks: Vec<&Row> = parts.tune.iter().filter(|r| r.is_attack()).copied().collect();
-        let calibrated = calibrate(&trained.guard, &parts.threshold, &attacks, config.calibrate())?.guard;
-        let on_gate = |guard: &Guard| Judged::new(guard, &parts.gate);
-        let (natural, tuned) = (on_gate(&trained.guard), on_gate(&calibrated));
+        let (made, warnings) = self.fit(&fit, held_back, self.config.train, None)?;
         if number == 0 {
-            self.first_on_gate = tuned.attacks.clone();
+            self.first_on_gate = Judged::new(&made[1], &parts.gate).attacks;
         }
-        let gate = tuned.check(self.gates, &parts.gate, Some(&self.first_on_gate));
+        let n_before = self.n_reinforced.last().copied().unwrap_or(0);
         let round = Round {
-            number,
             n_added: self.reinforced.len() - n_before,
             n_trained: fit.len(),
             n_false_positives: self.n_false_positives,
             plan,
-            warnings: trained.warnings,
-            natural: natural.standing(&parts.gate),
-            calibrated: tuned.standing(&parts.gate),
-            matched: natural.matched(&parts.gate, config.matched_fpr),
-            gate,
-            seconds: started.elapsed().as_secs_f64(),
+            warnings,
+            ..self.measure(number, &made, started)
         };
         self.say(&round);
-        self.rounds.push(round);
-        self.guards.push([trained.guard, calibrated]);
-        self.n_reinforced.push(self.reinforced.len());
+        self.keep(round, made);
         Ok(())
+    }
+
+    /// A natural and a calibrated guard, and the trainer's warnings.
+    fn fit(
+        &self,
+        rows: &[&Row],
+        held_back: &[&Row],
+        config: TrainConfig,
+        start: Option<&Guard>,
+    ) -> Result<([Guard; 2], Vec<String>)> {
+        let parts = self.parts;
+        let tune: Vec<&Row> = parts.tune.iter().chain(held_back).copied().collect();
+        let trained = train(rows, &tune, RulePack::embedded(), config, start, self.progress)?;
+        let attacks: Vec<&Row> = parts.tune.iter().filter(|r| r.is_attack()).copied().collect();
+        let calibrated = calibrate(&trained.guard, &parts.threshold, &attacks, self.config.calibrate())?.guard;
+        Ok(([trained.guard, calibrated], trained.warnings))
+    }
+
+    /// Where a natural and a calibrated guard stand on the gate half.
+    fn measure(&self, number: usize, guards: &[Guard; 2], started: Instant) -> Round {
+        let gate = &self.parts.gate;
+        let [natural, calibrated] = [&guards[0], &guards[1]].map(|guard| Judged::new(guard, gate));
+        Round {
+            number,
+            n_added: 0,
+            n_trained: 0,
+            n_false_positives: 0,
+            plan: None,
+            warnings: Vec::new(),
+            natural: natural.standing(gate),
+            calibrated: calibrated.standing(gate),
+            matched: natural.matched(gate, self.config.matched_fpr),
+            gate: calibrated.check(self.gates, gate, Some(&self.first_on_gate)),
+            seconds: started.elapsed().as_secs_f64(),
+        }
+    }
+
+    fn keep(&mut self, round: Round, guards: [Guard; 2]) {
+        self.rounds.push(round);
+        self.guards.push(guards);
+        self.n_reinforced.push(self.reinforced.len());
+    }
+
+    /// Tries the cheap remedies on the first guard. One with which the gates pass is kept as a round, and named.
+    fn try_remedies(&mut self) -> Result<Option<Remedy>> {
+        let (parts, config) = (self.parts, self.config.train);
+        let hard = &parts.hard_negatives;
+        for remedy in Remedy::ALL {
+            let started = Instant::now();
+            self.progress.say(&format!("remedy: {}", remedy.name()));
+            let first = &self.guards[0];
+            let (rows, config, start): (Vec<&Row>, _, _) = match remedy {
+                Remedy::ClassWeights => {
+                    (parts.fit.clone(), TrainConfig { attack_weight: config.attack_weight / 3.0, ..config }, None)
+                }
+                Remedy::HardNegatives => (parts.fit.iter().chain(hard).copied().collect(), config, None),
+                Remedy::FineTune => {
+                    let attacks: Vec<&Row> = parts.fit.iter().filter(|row| row.is_attack()).copied().collect();
+                    let step = attacks.len().div_ceil(hard.len().max(1)).max(1);
+                    (attacks.into_iter().step_by(step).chain(hard.iter().copied()).collect(), config, Some(&first[0]))
+                }
+                Remedy::Recalibrate | Remedy::WithoutRules => (Vec::new(), config, None),
+            };
+            let needs_hard_negatives = matches!(remedy, Remedy::HardNegatives | Remedy::FineTune);
+            if needs_hard_negatives && hard.is_empty() {
+                continue;
+            }
+            let made = match remedy {
+                Remedy::Recalibrate => first.clone(),
+                Remedy::WithoutRules => first.clone().map(|guard| Guard { rules: RulePack::empty(), ..guard }),
+                _ => self.fit(&rows, &[], config, start)?.0,
+            };
+            let round = Round { n_trained: rows.len(), ..self.measure(1, &made, started) };
+            self.remedies.push(Tried { remedy, round: round.clone() });
+            if round.gate.passed {
+                self.keep(round, made);
+                return Ok(Some(remedy));
+            }
+        }
+        Ok(None)
     }
 
     fn say(&self, round: &Round) {
@@ -256,6 +331,7 @@ impl<'a> Run<'a> {
             reinforced: self.reinforced,
             lineage: self.lineage,
             rejected: self.rejected,
+            remedies: self.remedies,
         })
     }
 }

@@ -12,6 +12,7 @@ use crate::evaluation::Evaluation;
 use crate::gate::GateReport;
 use crate::recipe::Recipe;
 use crate::reinforce::{Lineage, Rejected};
+use crate::remedy::Remedy;
 use crate::row::Row;
 use crate::standing::{Matched, Standing};
 use crate::train::TrainConfig;
@@ -23,6 +24,7 @@ use crate::train::TrainConfig;
 /// | `train` | see [`TrainConfig`] | how each guard is trained | |
 /// | `reinforce` | see [`ReinforceConfig`] | how false positives become rows | |
 /// | `judges` | true | whether two guards, each without one half of the false positives, judge the rows made of that half | |
+/// | `remedies` | true | whether cheap remedies are tried before any row is made | |
 /// | `n_rows` | 4790 | reinforced rows of the first round, the seed's number; each later round may add twice as many | 1 up |
 /// | `max_rounds` | 5 | rounds, at most | 0 up |
 /// | `max_fpr` | 0.005 | the FPR that the threshold keeps on held-back traffic | above 0, below 1 |
@@ -36,6 +38,8 @@ pub struct ImproveConfig {
     pub train: TrainConfig,
     /// How false positives become rows.
     pub reinforce: ReinforceConfig,
+    /// Whether cheap remedies are tried before any row is made.
+    pub remedies: bool,
     /// Whether guards that do not know a row's origin judge it.
     pub judges: bool,
     /// Reinforced rows of the first round.
@@ -60,6 +64,7 @@ impl Default for ImproveConfig {
             train: TrainConfig::default(),
             reinforce: ReinforceConfig { recipe: Recipe::default().with_originals(5), rest: 0.5, ..ReinforceConfig::default() },
             judges: true,
+            remedies: true,
             n_rows: 4790,
             max_rounds: 5,
             max_fpr: 0.005,
@@ -105,6 +110,15 @@ pub struct Round {
     pub seconds: f64,
 }
 
+/// What came of a remedy, on the gate half.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tried {
+    /// What was done.
+    pub remedy: Remedy,
+    /// Where the guard stands.
+    pub round: Round,
+}
+
 /// What came of the loop.
 #[derive(Debug)]
 pub struct Improved {
@@ -120,6 +134,8 @@ pub struct Improved {
     pub reinforced: Vec<Row>,
     /// Where each of them came from.
     pub lineage: Vec<Lineage>,
+    /// The cheap remedies that were tried on the first guard.
+    pub remedies: Vec<Tried>,
     /// Rows that were proposed and may not train, of all rounds.
     pub rejected: Vec<Rejected>,
     /// The false positives of the first guard on the mined traffic.

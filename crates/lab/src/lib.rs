@@ -78,6 +78,7 @@ pub mod parts;
 pub mod mining;
 pub mod judged;
 pub mod crossval;
+pub mod remedy;
 pub mod improvement;
 pub mod improve;
 pub mod labels;

@@ -32,6 +32,7 @@ pub struct Origin<'a> {
 pub(crate) enum Section {
     Verdict,
     Rounds,
+    Remedies,
     EachRound,
     Holdout,
     Slices,
@@ -53,6 +54,7 @@ pub(crate) fn sections(run: &Improved, origin: Origin<'_>) -> Vec<(Section, Stri
         match section {
             Section::Verdict => verdict(&mut out, run),
             Section::Rounds => rounds(&mut out, run),
+            Section::Remedies => remedies(&mut out, run),
             Section::EachRound => run.rounds.windows(2).for_each(|pair| one_round(&mut out, &pair[0], &pair[1])),
             Section::Holdout => out.push_str("## The holdout, by slice\n\nBoth guards at their calibrated thresholds.\n\n"),
             Section::Slices => slices(&mut out, run),
@@ -63,8 +65,8 @@ pub(crate) fn sections(run: &Improved, origin: Origin<'_>) -> Vec<(Section, Stri
         }
         (section, out)
     };
-    use Section::{Ablation, Clusters, EachRound, Ground, Holdout, Leakage, Rounds, Slices, Verdict};
-    [Verdict, Rounds, EachRound, Holdout, Slices, Clusters, Leakage, Ablation, Ground].map(write).into()
+    use Section::{Ablation, Clusters, EachRound, Ground, Holdout, Leakage, Remedies, Rounds, Slices, Verdict};
+    [Verdict, Rounds, Remedies, EachRound, Holdout, Slices, Clusters, Leakage, Ablation, Ground].map(write).into()
 }
 
 fn percent(count: &Count) -> String {
@@ -148,6 +150,34 @@ fn rounds(out: &mut String, run: &Improved) {
          probability 0.5; \"calibrated\" is the threshold set on held-back benign traffic; the matched FPR is taken on the \
          gate's own benign rows.\n"
     );
+}
+
+fn remedies(out: &mut String, run: &Improved) {
+    if run.remedies.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "## Cheap remedies, on the gate half\n\nTried on the first guard before any row is made. A threshold moves no recall at a matched FPR; what does is \
+         better at telling the two apart.\n\n\
+         | remedy | FPR, natural | recall, natural | FPR, calibrated | recall, calibrated | recall at matched FPR | gates | seconds |\n\
+         |---|---:|---:|---:|---:|---:|---|---:|"
+    );
+    let first = run.rounds.first().map(|round| ("none: the first guard", round));
+    for (name, r) in first.into_iter().chain(run.remedies.iter().map(|tried| (tried.remedy.name(), &tried.round))) {
+        let _ = writeln!(
+            out,
+            "| {name} | {} | {} | {} | {} | {} | {} | {:.1} |",
+            percent(&r.natural.false_positives),
+            mean(&r.natural.recall),
+            percent(&r.calibrated.false_positives),
+            mean(&r.calibrated.recall),
+            matched_mean(&r.matched),
+            if r.gate.passed { "passed" } else { "not passed" },
+            r.seconds
+        );
+    }
+    out.push('\n');
 }
 
 fn one_round(out: &mut String, before: &Round, after: &Round) {

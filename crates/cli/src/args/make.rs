@@ -259,6 +259,9 @@ pub struct ImproveArgs {
     /// The strategies that make the rows, and their shares; see `levelhead reinforce --help`
     #[arg(long, value_name = "FILE.toml")]
     pub recipe: Option<PathBuf>,
+    /// Do not try the cheap remedies (class weights, hard negatives, fine-tuning) before the first round
+    #[arg(long)]
+    pub no_remedies: bool,
     /// Show this ablation.json, of `levelhead ablate`, in the report
     #[arg(long, value_name = "FILE")]
     pub ablation: Option<PathBuf>,

@@ -38,6 +38,7 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
     let settings = ImproveConfig {
         train: config(&args.settings, args.seed),
         n_rows: args.rows,
+        remedies: !args.no_remedies,
         max_rounds: args.rounds,
         max_fpr: args.max_fpr.unwrap_or(if args.data.benign.is_some() { 0.005 } else { 0.01 }),
         premium_folds: args.premium_folds.unwrap_or(if args.data.benign.is_some() { 3 } else { 2 }),
@@ -59,6 +60,7 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
         "inputs": done.guard.provenance.inputs,
         "measured": measured,
         "settings": done.guard.provenance.training,
+        "remedies": done.remedies,
         "rounds": done.rounds,
         "best_round": done.best,
         "ended": done.ended,
