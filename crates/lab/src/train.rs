@@ -30,7 +30,7 @@ use crate::stats::Count;
 use crate::transform::Transform;
 
 pub use config::{SourceWeights, TrainConfig};
-use descent::{State, measure};
+use descent::{Moment, State, measure};
 
 /// What one pass over the rows came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,7 +102,8 @@ pub fn train(
         let mut loss = 0.0;
         for (i, batch) in order.chunks(config.batch).enumerate() {
             let time = (epoch * n_batches + i + 1) as f32 / (config.n_epochs * n_batches) as f32;
-            loss += state.learn(&examples, batch, config.learning_rate * (1.0 - time), time, epoch == 0);
+            let moment = Moment { epoch, time, rate: config.learning_rate * (1.0 - time) };
+            loss += state.learn(&examples, batch, moment);
             progress.advance(1);
         }
         let (weights, biases) = state.average();

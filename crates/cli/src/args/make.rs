@@ -71,6 +71,9 @@ pub struct TrainSettings {
     /// How attack sources share the attacks' weight: `sqrt` of their rows, or `rows`
     #[arg(long, default_value = "sqrt", value_parser = ["sqrt", "rows"])]
     pub source_weights: String,
+    /// Share of its features that a row does without in a step, drawn anew in every pass
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub dropout: f32,
     /// Share of the rows that also train in another form: encoded, wrapped, padded
     #[arg(long, default_value_t = 0.3, value_name = "SHARE")]
     pub transformed: f64,

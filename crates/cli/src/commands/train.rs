@@ -94,6 +94,7 @@ pub fn config(settings: &TrainSettings, seed: u64) -> TrainConfig {
         learning_rate: settings.learning_rate,
         attack_weight: settings.attack_weight,
         source_weights: if settings.source_weights == "sqrt" { SourceWeights::SquareRoot } else { SourceWeights::ByRow },
+        dropout: settings.dropout,
         part_penalty: settings.part_penalty,
         transformed: settings.transformed,
         seed,

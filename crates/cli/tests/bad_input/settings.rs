@@ -150,6 +150,7 @@ fn settings_out_of_range_are_named() {
         ("reinforce --audit audit.json -o out.csv --variations 0", "variations: "),
         ("reinforce --audit audit.json -o out.csv --false-positives 0", "false-positives: "),
         ("train --data labelled.csv -o out.lh --epochs 0", "epochs: "),
+        ("train --data labelled.csv -o out.lh --dropout 1", "dropout: "),
         ("train --data labelled.csv -o out.lh --learning-rate nan", "learning-rate: "),
         ("train --data labelled.csv -o out.lh --attack-weight 0", "attack-weight: "),
         ("train --data labelled.csv -o out.lh --licenses MIT", "labelled.csv: no column license"),

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 /// | `learning_rate` | 2 | length of a step; falls linearly to 0 | above 0 |
 /// | `attack_weight` | 1 | weight of an attack against a benign row | above 0 |
 /// | `source_weights` | `ByRow` | how the attack sources share the attacks' weight | |
+/// | `dropout` | 0 | share of its features that a row does without in a step, so that no few of them carry the verdict | 0 to below 1 |
 /// | `part_penalty` | 1 | how far the logit of a part must be above that of the whole text to count for more: a text has many parts | 0 up |
 /// | `transformed` | 0.3 | share of the rows that also train in another form: encoded, wrapped, padded | 0 to 1 |
 /// | `patience` | 2 | epochs without a better tuning loss before training stops | 1 up |
@@ -34,6 +35,8 @@ pub struct TrainConfig {
     pub attack_weight: f32,
     /// How the attack sources share the attacks' weight.
     pub source_weights: SourceWeights,
+    /// Share of its features that a row does without in a step.
+    pub dropout: f32,
     /// How far the logit of a part must be above that of the whole text to count for more.
     pub part_penalty: f32,
     /// Share of the rows that also train in another form.
@@ -62,6 +65,7 @@ impl Default for TrainConfig {
             learning_rate: 2.0,
             attack_weight: 1.0,
             source_weights: SourceWeights::ByRow,
+            dropout: 0.0,
             part_penalty: 1.0,
             transformed: 0.3,
             patience: 2,
@@ -87,12 +91,16 @@ impl TrainConfig {
             ("learning_rate", self.learning_rate.to_string()),
             ("attack_weight", self.attack_weight.to_string()),
             ("source_weights", format!("{:?}", self.source_weights)),
+            ("dropout", self.dropout.to_string()),
             ("part_penalty", if f.parts { self.part_penalty.to_string() } else { "none: whole texts".to_string() }),
             ("transformed", self.transformed.to_string()),
             ("patience", self.patience.to_string()),
         ]
+        .into_iter()
+        // A setting that is off leaves no trace, so that guards trained before there was one come out the same.
+        .filter(|(name, _)| *name != "dropout" || self.dropout > 0.0)
         .map(|(name, value)| (name.to_string(), value))
-        .into()
+        .collect()
     }
 
     /// Looks through the settings.
@@ -106,6 +114,7 @@ impl TrainConfig {
             (self.batch == 0, "batch", "is 0: at least one row is needed"),
             (!(self.learning_rate > 0.0 && self.learning_rate.is_finite()), "learning-rate", "is not above 0"),
             (!(self.attack_weight > 0.0 && self.attack_weight.is_finite()), "attack-weight", "is not above 0"),
+            (!(0.0..1.0).contains(&self.dropout), "dropout", "is not between 0 and below 1"),
             (!(self.part_penalty >= 0.0 && self.part_penalty.is_finite()), "part-penalty", "is below 0"),
             (!(0.0..=1.0).contains(&self.transformed), "transformed", "is not between 0 and 1"),
         ];
