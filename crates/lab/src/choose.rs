@@ -62,6 +62,9 @@ impl Default for ReinforceConfig {
 pub struct Plan {
     /// Distinct false positives at hand.
     pub n_available: usize,
+    /// Clusters that the chosen ones come from, and the distinct false positives of those clusters: what can be expected to go,
+    /// at most.
+    pub reach: [usize; 2],
     /// By category: asked for, available, chosen.
     pub categories: BTreeMap<String, [usize; 3]>,
     /// By strategy: rows proposed, rows kept.
@@ -135,6 +138,8 @@ pub(crate) fn choose<'a>(candidates: &[&'a Candidate], config: &ReinforceConfig,
         }
         chosen.extend(taken);
     }
+    let clusters: HashSet<&str> = chosen.iter().map(|fp| fp.cluster.as_str()).collect();
+    plan.reach = [clusters.len(), candidates.iter().filter(|fp| clusters.contains(fp.cluster.as_str())).count()];
     chosen
 }
 

@@ -303,6 +303,7 @@ mod tests {
         let out = made(Sources::default(), &small(100));
         assert_eq!(out.plan.categories["programming"], [40, 300, 40]);
         assert_eq!(out.plan.categories["education"], [25, 20, 20]);
+        assert_eq!(out.plan.reach, [3, 320]);
         assert!(out.plan.shortages.contains(&"education: 25 false positives asked for, 20 distinct ones found".to_string()));
         assert_eq!(out.rows.len(), 60 * 5);
         let asked: usize = out.plan.categories.values().map(|c| c[0]).sum();

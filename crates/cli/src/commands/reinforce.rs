@@ -139,6 +139,12 @@ fn readable(plan: &Plan) -> String {
     });
     let mut out = format!("{} distinct false positives\n", thousands(plan.n_available));
     out.push_str(&table(&["category", "asked for", "available", "chosen"], rows).to_string());
+    let [n_clusters, n_reached] = plan.reach;
+    out.push_str(&format!(
+        "\nthe chosen come from {} clusters, which hold {} of the false positives: at most so many can be expected to go",
+        thousands(n_clusters),
+        thousands(n_reached)
+    ));
     if !plan.strategies.is_empty() {
         let made = plan.strategies.iter().map(|(name, [tried, n])| vec![name.clone(), thousands(*tried), thousands(*n)]);
         out.push_str(&format!("\n\n{}", table(&["made by", "proposed", "kept"], made)));
