@@ -101,6 +101,25 @@ pub struct AblateConfig {
     pub factors: Vec<Factor>,
 }
 
+impl AblateConfig {
+    /// Looks through the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names what is out of its range.
+    pub fn check(&self) -> Result<()> {
+        self.train.check()?;
+        let faults = [
+            (self.n_seeds < 2, "seeds", "at least two are needed: one run shows no spread"),
+            (self.n_rows == 0, "rows", "is 0: at least one is needed"),
+            (!(self.matched_fpr > 0.0 && self.matched_fpr < 1.0), "matched-fpr", "is not above 0 and below 1"),
+        ];
+        match faults.iter().find(|fault| fault.0) {
+            Some((_, name, reason)) => Err(Error::setting(name, reason)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// One guard of an ablation on the gate half.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
@@ -188,10 +207,7 @@ struct Setting {
 /// # Errors
 /// [`Error::Setting`]; [`Error::Data`] where the inputs leave nothing to train, mine or measure on.
 pub fn ablate(inputs: &Inputs, config: &AblateConfig, progress: &dyn Progress) -> Result<Ablation> {
-    config.train.check()?;
-    if config.n_seeds < 2 {
-        return Err(Error::setting("seeds", "at least two are needed: one run shows no spread"));
-    }
+    config.check()?;
     let parts = inputs.divide(config.train.seed, progress)?;
     let mining = Mining::new(&parts, &inputs.benign.extra);
     let settings = settings(config, parts.hard_negatives.len());

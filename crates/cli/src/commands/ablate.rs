@@ -19,7 +19,6 @@ use crate::terminal::{Terminal, print};
 pub fn run(args: &AblateArgs, terminal: &Terminal) -> Result<ExitCode> {
     let output = Output::prepare_folder(&args.output, args.force)?;
     let recipe = recipe(args.recipe.as_deref())?;
-    let inputs = inputs(&args.data, &args.reading, terminal)?;
     let of_loop = ImproveConfig::default();
     let is_asked = |factor: &Factor| args.factor.is_empty() || args.factor.iter().any(|name| name == factor.name());
     let settings = AblateConfig {
@@ -31,6 +30,8 @@ pub fn run(args: &AblateArgs, terminal: &Terminal) -> Result<ExitCode> {
         near_misses: of_loop.near_misses,
         factors: Factor::ALL.into_iter().filter(is_asked).collect(),
     };
+    settings.check()?;
+    let inputs = inputs(&args.data, &args.reading, terminal)?;
     let ablation = ablate(&inputs, &settings, terminal)?;
     let command = command_line();
     let (json, markdown) = (serde_json::to_string_pretty(&ablation)?, ablation_markdown(&ablation, &command));

@@ -145,6 +145,8 @@ fn settings_out_of_range_are_named() {
         ("reinforce --audit audit.json -o out.csv --recipe gates.csv", "gates.csv: cannot be read"),
         ("reinforce --audit audit.json -o out.csv --recipe labelled.csv", "labelled.csv: "),
         ("ablate --seeds 1 -o out", "seeds: at least two are needed"),
+        ("ablate --rows 0 -o out", "rows: is 0"),
+        ("ablate --matched-fpr nan -o out", "matched-fpr: is not above 0"),
         ("improve --ablation audit.json -o out", "audit.json: not an ablation.json"),
         ("reinforce --audit audit.json -o out.csv --rest nan", "rest: "),
         ("reinforce --audit audit.json -o out.csv --variations 0", "variations: "),
