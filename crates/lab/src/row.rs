@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use levelhead::{BENIGN, normalize};
 
+/// The category of a benign row whose file gives none.
+pub const UNSPECIFIED: &str = "unspecified";
+
 /// The schema's columns, in the order in which they are written.
 pub const COLUMNS: [&str; 8] = ["text", "label", "family", "category", "severity", "confidence", "source", "notes"];
 
@@ -71,7 +74,7 @@ impl Row {
             text: text.into(),
             label: Some(label),
             family: if attack { "other_attack" } else { BENIGN }.into(),
-            category: if attack { "attack" } else { "unspecified" }.into(),
+            category: if attack { "attack" } else { UNSPECIFIED }.into(),
             severity: if attack { "high" } else { "info" }.into(),
             confidence: 1.0,
             source: "unknown".into(),

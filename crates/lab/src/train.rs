@@ -22,7 +22,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::example::featurize;
-use crate::family::fit_family;
+use crate::heads::fit_heads;
 use crate::progress::Progress;
 use crate::random::{Random, mix};
 use crate::row::Row;
@@ -128,7 +128,7 @@ pub fn train(
     let guard = Guard {
         rules,
         model: LinearModel::quantize(config.features, biases, &weights),
-        family: fit_family(rows, &examples, config.features, config.seed),
+        heads: fit_heads(rows, &examples, config.features, config.seed),
         calibration: Calibration::IDENTITY,
         threshold: Probability(0.5),
         provenance: provenance(rows, &config),

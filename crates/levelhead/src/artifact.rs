@@ -5,7 +5,7 @@
 //! 4 bytes   format version, little endian, like every number here
 //! 32 bytes  BLAKE3 of the payload
 //! 8 bytes   length of the payload
-//! payload   length (8 bytes) and JSON header, then model weights (i8), model scales (f32), family weights (i8),
+//! payload   length (8 bytes) and JSON header, then model weights (i8), model scales (f32), weights of the heads (i8),
 //!           fingerprints of the texts that trained (distances as variable-length numbers)
 //! ```
 //!
@@ -19,13 +19,14 @@ use crate::error::Error;
 use crate::features::FeatureSpec;
 use crate::fingerprint::Fingerprints;
 use crate::guard::{Guard, Scratch};
-use crate::model::{BLOCK, FamilyModel, LinearModel};
+use crate::head::{Head, Heads};
+use crate::model::{BLOCK, LinearModel};
 use crate::provenance::Provenance;
 use crate::rules::{Rule, RulePack};
 use crate::spans::SizeBiases;
 
 const MAGIC: &[u8; 8] = b"LVLHEAD\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const PRELUDE: usize = 8 + 4 + 32 + 8;
 
 /// Prompts of the self-test: each touches a part of the pipeline that could drift.
@@ -48,13 +49,17 @@ struct Header {
     rules: Vec<Rule>,
     calibration: Calibration,
     threshold: Probability,
-    families: Vec<String>,
-    severities: Vec<String>,
-    family_bits: u32,
-    family_biases: Vec<f32>,
-    family_scales: Vec<f32>,
+    heads: [HeadHeader; 3],
     provenance: Provenance,
     self_test: Vec<(String, f32)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeadHeader {
+    names: Vec<String>,
+    bits: u32,
+    biases: Vec<f32>,
+    scales: Vec<f32>,
 }
 
 impl Guard {
@@ -71,7 +76,7 @@ impl Guard {
     /// Reads an artifact.
     ///
     /// # Errors
-    /// [`Error::NotAGuard`], [`Error::NewerVersion`], [`Error::Damaged`], [`Error::Rule`] or [`Error::SelfTest`].
+    /// [`Error::NotAGuard`], [`Error::OtherVersion`], [`Error::Damaged`], [`Error::Rule`] or [`Error::SelfTest`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Guard, Error> {
         decode(bytes)
     }
@@ -83,29 +88,31 @@ impl Guard {
 }
 
 fn encode(guard: &Guard) -> Vec<u8> {
-    let (model, family) = (&guard.model, &guard.family);
+    let (model, heads) = (&guard.model, guard.heads.all());
     let mut scratch = Scratch::default();
+    let head = |head: &Head| HeadHeader {
+        names: head.names.clone(),
+        bits: head.bits,
+        biases: head.biases.clone(),
+        scales: head.scales.clone(),
+    };
     let header = Header {
         features: model.spec,
         biases: model.biases,
         rules: guard.rules.rules().to_vec(),
         calibration: guard.calibration,
         threshold: guard.threshold,
-        families: family.families.clone(),
-        severities: family.severities.clone(),
-        family_bits: family.bits,
-        family_biases: family.biases.clone(),
-        family_scales: family.scales.clone(),
+        heads: heads.map(head),
         provenance: guard.provenance.clone(),
         self_test: PROBES.iter().map(|p| (p.to_string(), guard.logit(p, &mut scratch).0)).collect(),
     };
     let header = serde_json::to_vec(&header).expect("a header has only strings and finite numbers");
-    let mut payload = Vec::with_capacity(8 + header.len() + model.weights.len() + model.scales.len() * 4 + family.weights.len());
+    let mut payload = Vec::with_capacity(8 + header.len() + model.weights.len() + model.scales.len() * 4);
     payload.extend((header.len() as u64).to_le_bytes());
     payload.extend(&header);
     payload.extend(model.weights.iter().map(|w| *w as u8));
     payload.extend(model.scales.iter().flat_map(|s| s.to_le_bytes()));
-    payload.extend(family.weights.iter().map(|w| *w as u8));
+    payload.extend(heads.iter().flat_map(|head| &head.weights).map(|w| *w as u8));
     payload.extend(guard.trained.to_bytes());
     let mut bytes = Vec::with_capacity(PRELUDE + payload.len());
     bytes.extend(MAGIC);
@@ -123,11 +130,11 @@ fn decode(bytes: &[u8]) -> Result<Guard, Error> {
     }
     let mut reader = Reader { bytes: &bytes[MAGIC.len()..] };
     let found = u32::from_le_bytes(reader.array()?);
-    if found > VERSION {
-        return Err(Error::NewerVersion { found, supported: VERSION });
-    }
     if found == 0 {
         return Err(damaged("format version 0"));
+    }
+    if found != VERSION {
+        return Err(Error::OtherVersion { found, supported: VERSION });
     }
     let checksum: [u8; 32] = reader.array()?;
     let n_payload = u64::from_le_bytes(reader.array()?);
@@ -140,9 +147,9 @@ fn decode(bytes: &[u8]) -> Result<Guard, Error> {
     let n_header = u64::from_le_bytes(reader.array()?);
     let header: Header = serde_json::from_slice(reader.take(n_header)?).map_err(|e| damaged(format!("header: {e}")))?;
     let spec = header.features;
-    let n_families = header.families.len();
-    let fits = [header.severities.len(), header.family_biases.len(), header.family_scales.len()].iter().all(|n| *n == n_families);
-    if !spec.is_valid() || !fits || header.family_bits > 24 {
+    let fits =
+        |head: &HeadHeader| [head.biases.len(), head.scales.len()].iter().all(|n| *n == head.names.len()) && head.bits <= 24;
+    if !spec.is_valid() || !header.heads.iter().all(fits) {
         return Err(damaged("settings out of range"));
     }
     let model = LinearModel {
@@ -155,18 +162,16 @@ fn decode(bytes: &[u8]) -> Result<Guard, Error> {
             .map(|b| f32::from_le_bytes(b.try_into().expect("chunks of four")))
             .collect(),
     };
-    let family = FamilyModel {
-        bits: header.family_bits,
-        weights: reader.take((n_families as u64) << header.family_bits)?.iter().map(|b| *b as i8).collect(),
-        families: header.families,
-        severities: header.severities,
-        biases: header.family_biases,
-        scales: header.family_scales,
+    let mut head = |HeadHeader { names, bits, biases, scales }: HeadHeader| -> Result<Head, Error> {
+        let weights = reader.take((names.len() as u64) << bits)?.iter().map(|b| *b as i8).collect();
+        Ok(Head { names, bits, biases, weights, scales })
     };
+    let [family, severity, category] = header.heads;
+    let heads = Heads { family: head(family)?, severity: head(severity)?, category: head(category)? };
     let guard = Guard {
         rules: RulePack::from_rules(header.rules)?,
         model,
-        family,
+        heads,
         calibration: header.calibration,
         threshold: header.threshold,
         provenance: header.provenance,
@@ -220,7 +225,7 @@ mod tests {
         Guard {
             rules: RulePack::from_toml("[[rule]]\nid='r'\nfamily='x'\nseverity='low'\nconfidence=0.5\npattern='zzz'").unwrap(),
             model: LinearModel::quantize(spec, [-1.5; 7], &weights),
-            family: FamilyModel::default(),
+            heads: Heads::default(),
             calibration: Calibration::IDENTITY,
             threshold: Probability(0.5),
             provenance: Provenance { seed: 42, ..Provenance::default() },
@@ -253,6 +258,8 @@ mod tests {
         let good = tiny().to_bytes();
         let mut newer = good.clone();
         newer[8] = 9;
+        let mut older = good.clone();
+        older[8] = 1;
         let mut zero = good.clone();
         zero[8] = 0;
         let mut flipped = good.clone();
@@ -261,10 +268,11 @@ mod tests {
             let at = payload.len() - 4 * 32 - 1;
             payload[at - 1000..at].iter_mut().for_each(|b| *b = 100);
         });
-        let rows: [(&str, &[u8], &str); 8] = [
+        let rows: [(&str, &[u8], &str); 9] = [
             ("a picture", b"\x89PNG\r\n\x1a\n....", "not a levelhead guard"),
             ("an empty file", b"", "not a levelhead guard"),
-            ("a newer version", &newer, "format version 9, this build reads up to 1"),
+            ("a newer version", &newer, "format version 9, newer than this build reads (2)"),
+            ("an older version", &older, "format version 1, older than this build reads (2): train"),
             ("a version that never was", &zero, "damaged (format version 0)"),
             ("a truncated file", &good[..good.len() - 10], "bytes announced"),
             ("only the magic", &good[..8], "cut short"),

@@ -8,11 +8,11 @@ use std::fmt;
 pub enum Error {
     /// The bytes are not a Levelhead artifact at all.
     NotAGuard,
-    /// The artifact was written by a newer format than this build reads.
-    NewerVersion {
+    /// The artifact was written in another version of the format than this build reads.
+    OtherVersion {
         /// The artifact's format version.
         found: u32,
-        /// The newest format version that this build reads.
+        /// The format version that this build reads.
         supported: u32,
     },
     /// The artifact is cut short or its bytes have changed.
@@ -42,8 +42,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NotAGuard => write!(f, "not a levelhead guard (a .lh file made by `levelhead train` is expected)"),
-            Error::NewerVersion { found, supported } => {
-                write!(f, "guard has format version {found}, this build reads up to {supported}: update levelhead")
+            Error::OtherVersion { found, supported } if found > supported => {
+                write!(f, "guard has format version {found}, newer than this build reads ({supported}): update levelhead")
+            }
+            Error::OtherVersion { found, supported } => {
+                write!(f, "guard has format version {found}, older than this build reads ({supported}): train the guard again")
             }
             Error::Damaged { reason } => write!(f, "guard is damaged ({reason}): copy or train it again"),
             Error::SelfTest { probe, expected, found } => write!(

@@ -13,6 +13,7 @@
 pub mod error;
 mod hash;
 pub mod normalize;
+pub mod offsets;
 pub mod reveal;
 pub mod passage;
 pub mod rules;
@@ -20,6 +21,7 @@ pub mod features;
 pub mod spans;
 pub mod calibration;
 pub mod model;
+pub mod head;
 pub mod verdict;
 pub mod provenance;
 pub mod fingerprint;

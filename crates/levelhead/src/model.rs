@@ -1,4 +1,4 @@
-//! Stage 5, L2: a linear model over the features, with 8-bit weights, and the heads that name the family of an attack.
+//! Stage 5, L2: a linear model over the features, with 8-bit weights.
 
 use crate::calibration::Logit;
 use crate::features::{Extractor, Feature, FeatureSpec};
@@ -95,44 +95,6 @@ fn sums<const N: usize>(features: &[Feature], weights: &[f32], counts: impl Fn(F
     std::array::from_fn(|i| Sum { weight: sums[i], n: ns[i] as f32 })
 }
 
-/// One head for each family, over the word features folded into fewer buckets. It ranks families, no more.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct FamilyModel {
-    /// Names, in the order of the heads.
-    pub families: Vec<String>,
-    /// The severity that goes with each family.
-    pub severities: Vec<String>,
-    /// log2 of the buckets of a head.
-    pub bits: u32,
-    /// Prior log-odds of each family.
-    pub biases: Vec<f32>,
-    /// Weights, bucket by bucket: one entry for each family.
-    pub weights: Vec<i8>,
-    /// One scale for each family.
-    pub scales: Vec<f32>,
-}
-
-impl FamilyModel {
-    /// The bucket of a head that a feature falls into.
-    pub fn fold(&self, bucket: u32) -> usize {
-        bucket as usize & ((1 << self.bits) - 1)
-    }
-
-    /// The index of the most likely family of a text with these distinct word buckets; none where there are no heads.
-    pub fn rank(&self, words: &[u32]) -> Option<usize> {
-        let n = self.families.len();
-        let mut scores = self.biases.clone();
-        let value = 1.0 / (words.len().max(1) as f32).sqrt();
-        for &bucket in words {
-            let at = self.fold(bucket) * n;
-            for ((score, &weight), scale) in scores.iter_mut().zip(&self.weights[at..at + n]).zip(&self.scales) {
-                *score += value * f32::from(weight) * scale;
-            }
-        }
-        (0..n).max_by(|&a, &b| scores[a].total_cmp(&scores[b]))
-    }
-}
-
 /// Rounds each block of `size` values to multiples of the block's largest magnitude / 127.
 pub fn quantize(values: &[f32], size: usize) -> (Vec<i8>, Vec<f32>) {
     let mut rounded = Vec::with_capacity(values.len());
@@ -179,21 +141,5 @@ mod tests {
             assert!((back - v).abs() <= scales[i / BLOCK] * 0.5001, "{v} became {back}");
         }
         assert_eq!(quantize(&[0.0; 5], 2), (vec![0; 5], vec![0.0; 3]));
-    }
-
-    #[test]
-    fn the_family_with_the_highest_score_is_named() {
-        let mut family = FamilyModel {
-            families: vec!["a".into(), "b".into()],
-            severities: vec!["low".into(), "high".into()],
-            bits: 2,
-            biases: vec![0.1, 0.0],
-            weights: vec![0; 8],
-            scales: vec![1.0, 1.0],
-        };
-        assert_eq!(family.rank(&[4 + 3]), Some(0));
-        family.weights[3 * 2 + 1] = 1;
-        assert_eq!(family.rank(&[4 + 3]), Some(1));
-        assert_eq!(FamilyModel::default().rank(&[7]), None);
     }
 }

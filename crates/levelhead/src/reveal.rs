@@ -9,12 +9,16 @@ mod joining;
 mod spelling;
 mod words;
 
+use std::fmt;
 use std::ops::Range;
+
+use serde::Serialize;
 
 use crate::normalize::{Normalized, normalize_into};
 
 /// How a text was hidden.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Disguise {
     /// RFC 4648, standard or URL-safe alphabet.
     Base64,
@@ -53,6 +57,22 @@ impl Disguise {
     }
 }
 
+impl fmt::Display for Disguise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Disguise::Base64 => "base64",
+            Disguise::Hex => "hexadecimal",
+            Disguise::Binary => "binary",
+            Disguise::Decimal => "character codes",
+            Disguise::Escapes => "escapes",
+            Disguise::Morse => "Morse code",
+            Disguise::Shifted => "shifted letters",
+            Disguise::Reversed => "written backwards",
+            Disguise::Spelling => "odd spelling",
+        })
+    }
+}
+
 /// A text that was hidden, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hidden {
@@ -60,6 +80,8 @@ pub struct Hidden {
     pub disguise: Disguise,
     /// What it says.
     pub text: Normalized,
+    /// The part of the prompt that hides it, in bytes.
+    pub source: Range<usize>,
 }
 
 /// A prompt holds at most so many hidden texts; later ones are not looked for.
@@ -77,24 +99,26 @@ const DEPTH: usize = 2;
 /// ```
 pub fn reveal(prompt: &str, text: &Normalized) -> Vec<Hidden> {
     let mut found = Vec::new();
-    dig(prompt, text, DEPTH, &mut found);
+    dig(prompt, text, None, DEPTH, &mut found);
     found
 }
 
-fn dig(prompt: &str, text: &Normalized, depth: usize, found: &mut Vec<Hidden>) {
+/// `outer` is the part of the prompt that hides the text, where it is hidden itself.
+fn dig(prompt: &str, text: &Normalized, outer: Option<&Range<usize>>, depth: usize, found: &mut Vec<Hidden>) {
     if depth == 0 {
         return;
     }
-    let mut add = |disguise: Disguise, plain: &str| {
+    let mut add = |disguise: Disguise, range: Range<usize>, plain: &str| {
         if found.len() < MOST {
             let mut text = Normalized::default();
             normalize_into(plain, &mut text);
-            found.push(Hidden { disguise, text });
-            dig(plain, &found[found.len() - 1].text.clone(), depth - 1, found);
+            let source = outer.cloned().unwrap_or(range);
+            found.push(Hidden { disguise, text: text.clone(), source: source.clone() });
+            dig(plain, &text, Some(&source), depth - 1, found);
         }
     };
     codes::find(prompt, &mut add);
-    spelling::find(text.as_str(), &mut add);
+    spelling::find(text.as_str(), |disguise, plain| add(disguise, 0..prompt.len(), plain));
 }
 
 /// Calls `f` with each longest run of bytes that fit, of `least` bytes at least; only ASCII may fit.

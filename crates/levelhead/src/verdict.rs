@@ -7,6 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::Probability;
+use crate::reveal::Disguise;
 
 /// The family of a prompt that is no attack.
 pub const BENIGN: &str = "BENIGN";
@@ -105,13 +106,15 @@ pub struct Verdict {
     pub threats: Vec<Threat>,
 }
 
-/// A word of the prompt and how much it moved the classifier.
+/// A word that the classifier saw and how much it moved it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reason {
-    /// The word, as normalized.
+    /// The word as the user wrote it; where it is hidden in a code or behind an odd spelling, what it says.
     pub text: String,
-    /// Where it stands in the normalized text, in bytes.
+    /// Where it stands in the prompt, in bytes; where it is hidden, all that hides it.
     pub range: Range<usize>,
+    /// How it is hidden.
+    pub hidden: Option<Disguise>,
     /// Its share of the logit; above 0 it speaks for an attack.
     pub weight: f32,
 }

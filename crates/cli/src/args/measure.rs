@@ -29,6 +29,9 @@ pub struct ScanArgs {
     /// The guard: `default`, a .lh file, or a .toml guard spec
     #[arg(long, default_value = "default")]
     pub guard: String,
+    /// Say in each line of --output what the prompt is about, too
+    #[arg(long, requires = "input")]
+    pub category: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -45,7 +48,8 @@ pub struct ScanArgs {
 #[command(after_help = "Example:
   levelhead audit --guard default --benign traffic.parquet -o audit
 
-DIR gets audit.json (for `levelhead reinforce` and for machines) and audit.md (for people).")]
+DIR gets audit.json (for `levelhead reinforce` and for machines) and audit.md (for people).
+Prompts whose file gives no category get one from the default guard.")]
 pub struct AuditArgs {
     /// The guard: `default`, a .lh file, or a .toml guard spec
     #[arg(long, required_unless_present = "results")]

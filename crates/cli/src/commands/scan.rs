@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use levelhead::{Guard, Layer, Verdict};
+use levelhead::{Guard, Layer, Normalized, Reason, Verdict, normalize};
 use levelhead_lab::Error;
 use levelhead_lab::output::Output;
 use levelhead_lab::progress::{Progress, Silent};
 use levelhead_lab::read::RowReader;
 use levelhead_lab::row::{Label, Row};
 use levelhead_lab::subject::Subject;
+use rayon::prelude::*;
 use serde_json::json;
 
 use super::exit_code;
@@ -49,7 +50,8 @@ fn scan_text(args: &ScanArgs, subject: &Subject, text: &str) -> Result<ExitCode>
         let mut object = verdict_json(0, &verdict);
         if let Some(guard) = subject.guard() {
             object["threshold"] = json!(guard.threshold.0);
-            object["words"] = json!(heaviest(guard, &prompt, verdict.flagged));
+            object["category"] = json!(guard.category(&prompt));
+            object["reasons"] = json!(heaviest(guard, &prompt, verdict.flagged));
         }
         print(object)?;
     } else {
@@ -91,27 +93,38 @@ fn readable(subject: &Subject, prompt: &str, verdict: &Verdict) -> String {
         lines.push(format!("{}        {what} {} ({} %)", threat.layer, threat.rule_id, percent(threat.confidence)));
     }
     if let Some(guard) = subject.guard() {
-        let words: Vec<String> = heaviest(guard, prompt, verdict.flagged).iter().map(|(w, x)| format!("{w} {x:+.2}")).collect();
-        if !words.is_empty() {
-            lines.push(format!("words     {}", words.join("  ")));
+        if let Some(category) = guard.category(prompt).filter(|_| !verdict.flagged) {
+            lines.push(format!("category  {category}"));
+        }
+        let reasons = heaviest(guard, prompt, verdict.flagged);
+        if let Some(first) = reasons.first() {
+            let words: Vec<String> = reasons.iter().map(|r| format!("{} {:+.2}", shown(&r.text), r.weight)).collect();
+            let hidden = first.hidden.map_or(String::new(), |disguise| format!("  (hidden: {disguise})"));
+            lines.push(format!("words     {}{hidden}", words.join("  ")));
         }
     }
     lines.join("\n")
 }
 
 /// The five words that weighed most, each once: for an attack where the prompt is flagged, else whichever way they point.
-fn heaviest(guard: &Guard, prompt: &str, flagged: bool) -> Vec<(String, f32)> {
+fn heaviest(guard: &Guard, prompt: &str, flagged: bool) -> Vec<Reason> {
     let mut reasons = guard.explain(prompt);
     if !flagged {
         reasons.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()));
     }
-    let mut words: Vec<(String, f32)> = Vec::new();
+    let mut words: Vec<Reason> = Vec::new();
     for reason in reasons.into_iter().filter(|r| r.text.chars().any(char::is_alphanumeric)) {
-        if words.len() < 5 && words.iter().all(|(word, _)| *word != reason.text) {
-            words.push((reason.text, reason.weight));
+        let is_new = words.iter().all(|word| normalize(&word.text) != normalize(&reason.text));
+        if words.len() < 5 && is_new {
+            words.push(reason);
         }
     }
     words
+}
+
+/// A word without the characters in it that a terminal would not show, or would obey.
+fn shown(word: &str) -> String {
+    word.chars().filter(|c| !c.is_control() && normalize(c.encode_utf8(&mut [0; 4])) != Normalized::default()).collect()
 }
 
 fn scan_file(args: &ScanArgs, subject: &Subject, input: &Path, path: &Path, terminal: &Terminal) -> Result<ExitCode> {
@@ -122,6 +135,7 @@ fn scan_file(args: &ScanArgs, subject: &Subject, input: &Path, path: &Path, term
         Some(output) => Box::new(output.create()?),
         None => Box::new(std::io::BufWriter::new(std::io::stdout())),
     };
+    let namer = args.category.then(Guard::embedded);
     let mut rejected = Vec::new();
     let (mut index, mut n_flagged) = (0, 0);
     terminal.begin("judging", 0);
@@ -137,9 +151,18 @@ fn scan_file(args: &ScanArgs, subject: &Subject, input: &Path, path: &Path, term
         if chunk.is_empty() {
             break;
         }
-        for verdict in subject.judge(&chunk, &Silent)? {
+        let verdicts = subject.judge(&chunk, &Silent)?;
+        let categories: Vec<Option<&str>> = match namer.as_ref() {
+            Some(guard) => chunk.par_iter().map(|row| guard.category(&row.text)).collect(),
+            None => Vec::new(),
+        };
+        for (i, verdict) in verdicts.iter().enumerate() {
             n_flagged += usize::from(verdict.flagged);
-            match writeln!(out, "{}", verdict_json(index, &verdict)) {
+            let mut object = verdict_json(index, verdict);
+            if let Some(category) = categories.get(i) {
+                object["category"] = json!(category);
+            }
+            match writeln!(out, "{object}") {
                 // Whoever read standard output has seen enough.
                 Err(e) if output.is_none() && e.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
                 written => written.map_err(|e| Error::write(path, e))?,

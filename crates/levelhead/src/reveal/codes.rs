@@ -1,36 +1,38 @@
 //! Codes that turn text into other characters: base64, hexadecimal, binary and decimal numbers, escapes, Morse.
 
+use std::ops::Range;
+
 use super::{Disguise, reads_like_text, runs};
 
-/// Calls `add` with each text found.
-pub(super) fn find(prompt: &str, add: &mut impl FnMut(Disguise, &str)) {
+/// Calls `add` with each text found and the part of the prompt that hides it.
+pub(super) fn find(prompt: &str, add: &mut impl FnMut(Disguise, Range<usize>, &str)) {
     runs(prompt, is_base64, 16, |range| {
-        let run = &prompt[range];
+        let run = &prompt[range.clone()];
         if let Some(bytes) = hex(run) {
-            found(&bytes, Disguise::Hex, add);
+            found(&bytes, Disguise::Hex, range, add);
         } else if let Some(bytes) = base64(run) {
-            found(&bytes, Disguise::Base64, add);
+            found(&bytes, Disguise::Base64, range, add);
         }
     });
     numbers(prompt, add);
     if let Some(text) = escapes(prompt) {
-        add(Disguise::Escapes, &text);
+        add(Disguise::Escapes, 0..prompt.len(), &text);
     }
     runs(
         prompt,
         |b| matches!(b, b'.' | b'-' | b' ' | b'/' | b'|' | b'\n'),
         24,
         |range| {
-            if let Some(text) = morse(&prompt[range]) {
-                found(text.as_bytes(), Disguise::Morse, add);
+            if let Some(text) = morse(&prompt[range.clone()]) {
+                found(text.as_bytes(), Disguise::Morse, range, add);
             }
         },
     );
 }
 
-fn found(bytes: &[u8], disguise: Disguise, add: &mut impl FnMut(Disguise, &str)) {
+fn found(bytes: &[u8], disguise: Disguise, range: Range<usize>, add: &mut impl FnMut(Disguise, Range<usize>, &str)) {
     if let Some(text) = reads_like_text(bytes) {
-        add(disguise, text);
+        add(disguise, range, text);
     }
 }
 
@@ -81,10 +83,10 @@ fn hex(run: &str) -> Option<Vec<u8>> {
 }
 
 /// Lists of numbers that stand for characters: binary octets, hexadecimal pairs, decimal codes.
-fn numbers(prompt: &str, add: &mut impl FnMut(Disguise, &str)) {
+fn numbers(prompt: &str, add: &mut impl FnMut(Disguise, Range<usize>, &str)) {
     let fits = |b: u8| b.is_ascii_hexdigit() || matches!(b, b' ' | b',' | b'x' | b'\\' | b'\n' | b';');
     runs(prompt, fits, 17, |range| {
-        let run = &prompt[range];
+        let run = &prompt[range.clone()];
         let groups = || run.split(|c: char| !c.is_ascii_hexdigit()).filter(|g| !g.is_empty());
         let digits = || run.bytes().filter(u8::is_ascii_hexdigit);
         let n_digits = digits().count();
@@ -92,7 +94,7 @@ fn numbers(prompt: &str, add: &mut impl FnMut(Disguise, &str)) {
             let bits: Vec<u8> = digits().collect();
             let octet = |bits: &[u8]| bits.iter().fold(0u8, |octet, b| octet << 1 | (b - b'0'));
             let bytes: Vec<u8> = bits.chunks_exact(8).map(octet).collect();
-            found(&bytes, Disguise::Binary, add);
+            found(&bytes, Disguise::Binary, range, add);
             return;
         }
         let n = groups().count();
@@ -104,9 +106,9 @@ fn numbers(prompt: &str, add: &mut impl FnMut(Disguise, &str)) {
         let decimal = || groups().filter_map(|g| g.parse::<u8>().ok().filter(|n| *n >= 32 || *n == 10));
         let most = |n_codes: usize| n_codes >= 8 && n_codes + 2 >= n;
         if most(hex().count()) && hex().all(|b| b >= 9) {
-            found(&hex().collect::<Vec<u8>>(), Disguise::Hex, add);
+            found(&hex().collect::<Vec<u8>>(), Disguise::Hex, range, add);
         } else if most(decimal().count()) {
-            found(&decimal().collect::<Vec<u8>>(), Disguise::Decimal, add);
+            found(&decimal().collect::<Vec<u8>>(), Disguise::Decimal, range, add);
         }
     });
 }

@@ -6,8 +6,8 @@ use super::joining::{part, rejoin};
 use super::words::{Key, is_known};
 
 /// Calls `add` with each text found in a normalized text.
-pub(super) fn find(text: &str, add: &mut impl FnMut(Disguise, &str)) {
-    moved_or_turned(text, add);
+pub(super) fn find(text: &str, mut add: impl FnMut(Disguise, &str)) {
+    moved_or_turned(text, &mut add);
     let joined = rejoin(text);
     let plain = unmask(joined.as_deref().unwrap_or(text)).or(joined);
     let parted = part(plain.as_deref().unwrap_or(text));
