@@ -25,18 +25,16 @@ use seen::Seen;
 ///
 /// | name | default | purpose | range |
 /// |---|---|---|---|
-/// | `char_min`, `char_max` | 3, 5 | lengths of character n-grams | 1 to 8 |
-/// | `char_bits` | 20 | log2 of the buckets of character n-grams | 8 to 24 |
+/// | `char_n` | 4 | characters of a character n-gram | 1 to 8 |
+/// | `char_bits` | 18 | log2 of the buckets of character n-grams | 8 to 24 |
 /// | `word_max` | 3 | longest word n-gram | 1 to 5 |
 /// | `word_bits` | 20 | log2 of the buckets of word n-grams | 8 to 24 |
 /// | `parts` | true | whether parts of a text are judged, beside the whole | |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureSpec {
-    /// Shortest character n-gram.
-    pub char_min: usize,
-    /// Longest character n-gram.
-    pub char_max: usize,
+    /// Characters of a character n-gram.
+    pub char_n: usize,
     /// log2 of the number of character buckets.
     pub char_bits: u32,
     /// Longest word n-gram.
@@ -49,7 +47,7 @@ pub struct FeatureSpec {
 
 impl Default for FeatureSpec {
     fn default() -> Self {
-        FeatureSpec { char_min: 3, char_max: 5, char_bits: 20, word_max: 3, word_bits: 20, parts: true }
+        FeatureSpec { char_n: 4, char_bits: 18, word_max: 3, word_bits: 20, parts: true }
     }
 }
 
@@ -133,8 +131,7 @@ impl FeatureSpec {
 
     /// Whether every setting is in its range.
     pub fn is_valid(&self) -> bool {
-        (1..=8).contains(&self.char_min)
-            && (self.char_min..=8).contains(&self.char_max)
+        (1..=LONGEST_GRAM).contains(&self.char_n)
             && (1..=5).contains(&self.word_max)
             && (8..=24).contains(&self.char_bits)
             && (8..=24).contains(&self.word_bits)
@@ -148,8 +145,8 @@ impl FeatureSpec {
     /// let (spec, text) = (FeatureSpec::default(), levelhead::normalize("abc abc"));
     /// let mut n = Vec::new();
     /// spec.extract((&text).into(), &mut Extractor::default(), |_, features| n.push(features.len()));
-    /// // " ab" "abc" "bc " " abc" "abc " " abc " and "abc", "abc abc".
-    /// assert_eq!(n, [6, 2]);
+    /// // " abc" "abc " and "abc", "abc abc".
+    /// assert_eq!(n, [2, 2]);
     /// ```
     pub fn extract(&self, text: Text<'_>, extractor: &mut Extractor, mut f: impl FnMut(usize, &[Feature])) -> usize {
         let Extractor { starts, characters, tokens, grams, seen } = extractor;
@@ -163,13 +160,12 @@ impl FeatureSpec {
         tokens.clear();
         for segment in 0..starts.len() {
             if segment % CHAPTER == 0 {
-                let n_chars = segment_range(text, starts, segment, CHAPTER).len() + 2 * CHAPTER;
-                seen.clear(n_chars * (self.char_max - self.char_min + 1));
+                seen.clear(segment_range(text, starts, segment, CHAPTER).len() + 2 * CHAPTER);
             }
             let range = segment_range(text, starts, segment, 1);
             scan(&text.as_str()[range.clone()], range.start as u32, segment as u32, characters, tokens);
             // A place is written whether its n-gram counts or not, and written over if not: a branch would be guessed wrong.
-            reserve(grams, characters.codes.len() * LONGEST_GRAM + 1);
+            reserve(grams, characters.codes.len() + 1);
             let mut n = 0;
             self.visit_chars(characters, |counts, bucket, _| {
                 grams[n] = Feature::new(bucket, false);
@@ -340,16 +336,38 @@ mod tests {
 
     #[test]
     fn a_word_shorter_than_the_shortest_n_gram_still_counts() {
-        let spec = FeatureSpec { char_min: 5, ..FeatureSpec::default() };
+        let spec = FeatureSpec { char_n: 5, ..FeatureSpec::default() };
         let features = features(spec, "a", &mut Extractor::default());
         assert_eq!(features.iter().filter(|(_, f)| spec.is_char(f.bucket())).count(), 1);
     }
 
     #[test]
+    fn character_n_grams_are_the_windows_of_each_chunk() {
+        let text = normalize("a be sea deep élan  vital\t你好 x internationalization");
+        for char_n in 2..=LONGEST_GRAM {
+            let spec = FeatureSpec { char_n, ..FeatureSpec::default() };
+            let mut found = Vec::new();
+            spec.visit((&text).into(), &mut Extractor::default(), |gram| {
+                if spec.is_char(gram.bucket) {
+                    found.push(text.as_str()[gram.range.start as usize..gram.range.end as usize].trim().to_string());
+                }
+            });
+            let of_chunk = |chunk: &str| -> Vec<String> {
+                let padded: Vec<char> = format!(" {chunk} ").chars().collect();
+                padded.windows(char_n.min(padded.len())).map(|w| w.iter().collect::<String>().trim().to_string()).collect()
+            };
+            let expected: Vec<String> = text.as_str().split_whitespace().flat_map(of_chunk).collect();
+            assert_eq!(found, expected, "{char_n}");
+        }
+    }
+
+    #[test]
     fn text_that_is_all_marks_fills_no_table() {
         for text in ["!?".repeat(5000), "你".repeat(3000), "a ".repeat(5000), "\u{1}".repeat(500)] {
-            let spec = FeatureSpec { char_min: 1, char_max: 8, word_max: 5, ..FeatureSpec::default() };
-            features(spec, &text, &mut Extractor::default());
+            for char_n in 1..=LONGEST_GRAM {
+                let spec = FeatureSpec { char_n, word_max: 5, ..FeatureSpec::default() };
+                features(spec, &text, &mut Extractor::default());
+            }
         }
     }
 }

@@ -81,10 +81,7 @@ impl TrainConfig {
         [
             (
                 "features",
-                format!(
-                    "characters {}-{} in 2^{} buckets, words 1-{} in 2^{}",
-                    f.char_min, f.char_max, f.char_bits, f.word_max, f.word_bits
-                ),
+                format!("characters {} in 2^{} buckets, words 1-{} in 2^{}", f.char_n, f.char_bits, f.word_max, f.word_bits),
             ),
             ("n_epochs", self.n_epochs.to_string()),
             ("batch", self.batch.to_string()),

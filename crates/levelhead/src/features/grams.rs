@@ -15,14 +15,14 @@ const SKIP_SEED: u64 = 0x2545_f491_4f6c_dd1d;
 const CHAR_SEED: u64 = 0x51_7c_c1_b7_27_22_0a_95;
 
 impl FeatureSpec {
-    /// Calls `f` with each n-gram of a segment's characters that could be: whether it is one, its bucket and its place.
+    /// Calls `f` for each place of a segment's characters: whether an n-gram begins there, its bucket and its place.
     #[inline(always)]
     pub(super) fn visit_chars(&self, characters: &Characters, f: impl FnMut(bool, u32, Range<usize>)) {
         let shift = 64 - self.char_bits;
-        // The compiler unrolls the loop over the usual lengths.
-        match (self.char_min, self.char_max) {
-            (3, 5) => visit_chars::<3, 5>(3, 5, shift, &characters.codes, f),
-            (min, max) => visit_chars::<1, LONGEST_GRAM>(min, max, shift, &characters.codes, f),
+        // The compiler unrolls the loop over the usual length.
+        match self.char_n {
+            4 => visit_chars::<4>(4, shift, &characters.codes, f),
+            n => visit_chars::<LONGEST_GRAM>(n, shift, &characters.codes, f),
         }
     }
 
@@ -52,30 +52,26 @@ impl FeatureSpec {
     }
 }
 
-/// See [`FeatureSpec::visit_chars`]; n-grams have at least `MIN` and at most `MAX` characters, whatever the settings are.
+/// See [`FeatureSpec::visit_chars`]; `n` is at most `MOST`, whatever the settings are.
 #[inline(always)]
-fn visit_chars<const MIN: usize, const MAX: usize>(
-    min: usize,
-    max: usize,
-    shift: u32,
-    codes: &[u32],
-    mut f: impl FnMut(bool, u32, Range<usize>),
-) {
+fn visit_chars<const MOST: usize>(n: usize, shift: u32, codes: &[u32], mut f: impl FnMut(bool, u32, Range<usize>)) {
     for (i, near) in codes.windows(LONGEST_GRAM).enumerate() {
         let near: &[u32; LONGEST_GRAM] = near.try_into().expect("windows have one length");
+        let mut hash = CHAR_SEED;
         // An n-gram counts if no chunk ends inside it.
         let mut is_whole = true;
-        let mut hash = CHAR_SEED;
-        for at in 0..MAX {
-            let (n, last) = (at + 1, near[at]);
+        let (mut counts, mut bucket, mut len) = (false, 0, 0);
+        for at in 0..MOST {
+            let last = near[at];
             hash = step(hash, u64::from(last));
-            is_whole &= n <= 2 || near[at - 1] != SPACE;
-            // A chunk shorter than the shortest n-gram still counts once, whole.
-            let is_chunk = n > 2 && near[0] == SPACE && last == SPACE;
-            let fits = (n >= min || is_chunk) & (n <= max);
-            if n >= MIN {
-                f(is_whole & fits & (last != PADDING), (hash >> shift) as u32, i..i + n);
-            }
+            is_whole &= at < 2 || near[at - 1] != SPACE;
+            // A chunk shorter than an n-gram still counts once, whole.
+            let is_chunk = at >= 2 && (near[0] == SPACE) & (last == SPACE);
+            let ends = is_whole & ((at + 1 == n) | ((at + 1 < n) & is_chunk)) & (last != PADDING);
+            // A choice of values, not a branch, which would be guessed wrong.
+            (bucket, len) = if ends { ((hash >> shift) as u32, at + 1) } else { (bucket, len) };
+            counts |= ends;
         }
+        f(counts, bucket, i..i + len);
     }
 }
