@@ -3,6 +3,7 @@
 //! False positives are mined from benign traffic alone. The gate half of each measured file is read each round; the holdout
 //! half is read once, after the last. What steers the loop is recall at a matched FPR: a falling FPR alone proves nothing.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::audit::Audit;
@@ -16,6 +17,7 @@ use crate::judged::Judged;
 use crate::mining::{Mined, Mining, false_positives};
 use crate::parts::{Inputs, Parts};
 use crate::progress::Progress;
+use crate::random::Random;
 use crate::reinforce::{Lineage, Rejected, reinforce};
 use crate::remedy::Remedy;
 use crate::row::Row;
@@ -86,6 +88,8 @@ struct Run<'a> {
     n_reinforced: Vec<usize>,
     /// Mined rows that are in training already.
     used: Vec<bool>,
+    /// Rows of contrast that are not in training yet, the next one last; those of a group stand together.
+    contrast: Vec<usize>,
     first_audit: Option<Audit>,
     n_false_positives: usize,
     first_on_gate: Vec<Verdict>,
@@ -113,6 +117,7 @@ impl<'a> Run<'a> {
             remedies: Vec::new(),
             n_reinforced: Vec::new(),
             used: vec![false; parts.mine.len()],
+            contrast: contrast_order(&parts.contrast_groups, config.train.seed),
             first_audit: None,
             n_false_positives: 0,
             first_on_gate: Vec::new(),
@@ -164,6 +169,8 @@ impl<'a> Run<'a> {
     fn measure(&self, number: usize, guards: &[Guard; 2], started: Instant) -> Round {
         let gate = &self.parts.gate;
         let [natural, calibrated] = [&guards[0], &guards[1]].map(|guard| Judged::new(guard, gate));
+        let matched = natural.matched(gate, self.config.matched_fpr);
+        let first = self.rounds.first().map_or(&matched, |first| &first.matched);
         Round {
             number,
             n_added: 0,
@@ -173,7 +180,8 @@ impl<'a> Run<'a> {
             warnings: Vec::new(),
             natural: natural.standing(gate),
             calibrated: calibrated.standing(gate),
-            matched: natural.matched(gate, self.config.matched_fpr),
+            within: first.as_ref().and_then(|first| natural.matched_within(gate, first)),
+            matched,
             gate: calibrated.check(self.gates, gate, Some(&self.first_on_gate)),
             seconds: started.elapsed().as_secs_f64(),
         }
@@ -251,8 +259,11 @@ impl<'a> Run<'a> {
         if false_positives.is_empty() {
             return Ok(None);
         }
+        let n_before = self.reinforced.len();
         let hard_negatives: Vec<Row> =
             if self.reinforced.is_empty() { parts.hard_negatives.iter().map(|r| (*r).clone()).collect() } else { Vec::new() };
+        self.add_contrast((config.contrast * budget as f64) as usize);
+        let budget = budget.saturating_sub(self.reinforced.len() - n_before);
         let n_variations = config.reinforce.n_variations;
         let n_false_positives = budget.saturating_sub(hard_negatives.len()).div_ceil(n_variations).max(1);
         if config.judges {
@@ -277,6 +288,18 @@ impl<'a> Run<'a> {
         self.lineage.extend(made.lineage.into_iter().map(|l| Lineage { row: l.row + n_before, ..l }));
         self.reinforced.extend(made.rows);
         Ok(Some(made.plan))
+    }
+
+    /// Adds the next so many rows of contrast, or what is left of them.
+    fn add_contrast(&mut self, n: usize) {
+        let seed = self.config.train.seed;
+        for _ in 0..n {
+            let Some(i) = self.contrast.pop() else { break };
+            let group = format!("contrast/{}", self.parts.contrast_groups[i]);
+            let row = self.reinforced.len();
+            self.lineage.push(Lineage { row, false_positive: None, strategy: "contrast".into(), seed, group });
+            self.reinforced.push(self.parts.contrast[i].clone());
+        }
     }
 
     fn figure(&self, number: usize) -> Option<f64> {
@@ -306,6 +329,7 @@ impl<'a> Run<'a> {
         };
         let before = Judged::new(&first[1], holdout);
         let after = Judged::new(&chosen[1], holdout);
+        let matched_on_holdout = [&before, &after].map(|j| j.matched(holdout, self.config.matched_fpr));
         let seed = self.config.train.seed;
         let (parts, n_folds) = (self.parts, self.config.premium_folds);
         let premium = match n_folds {
@@ -319,7 +343,8 @@ impl<'a> Run<'a> {
             evaluation: after.evaluate(holdout, seed),
             first_on_holdout: before.standing(holdout),
             best_on_holdout: after.standing(holdout),
-            matched_on_holdout: [&before, &after].map(|j| j.matched(holdout, self.config.matched_fpr)),
+            within_on_holdout: matched_on_holdout[0].as_ref().and_then(|first| after.matched_within(holdout, first)),
+            matched_on_holdout,
             guard: chosen[1].clone(),
             best,
             ended,
@@ -334,6 +359,17 @@ impl<'a> Run<'a> {
             remedies: self.remedies,
         })
     }
+}
+
+/// The rows of contrast group by group, the groups in random order.
+fn contrast_order(groups: &[u32], seed: u64) -> Vec<usize> {
+    let mut members: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (i, group) in groups.iter().enumerate() {
+        members.entry(*group).or_default().push(i);
+    }
+    let mut members: Vec<Vec<usize>> = members.into_values().collect();
+    Random::new(seed, "order of contrast").shuffle(&mut members);
+    members.concat()
 }
 
 fn sizes(parts: &Parts<'_>) -> Vec<(&'static str, usize)> {

@@ -10,7 +10,7 @@ use crate::measure::Measured;
 use crate::parts::Half;
 use crate::progress::Silent;
 use crate::row::Row;
-use crate::standing::{Matched, Standing, matched, standing};
+use crate::standing::{Matched, Standing, matched, matched_within, standing};
 use crate::subject::judge_rows;
 
 /// One verdict for each row of a half.
@@ -47,6 +47,11 @@ impl Judged {
     /// Recall at a matched FPR on the half's benign prompts.
     pub fn matched(&self, half: &Half<'_>, fpr: f64) -> Option<Matched> {
         matched((&half.benign, &self.benign), (&half.attacks, &self.attacks), fpr)
+    }
+
+    /// The same without more over-defense than another guard's.
+    pub fn matched_within(&self, half: &Half<'_>, before: &Matched) -> Option<Matched> {
+        matched_within((&half.benign, &self.benign), (&half.attacks, &self.attacks), before)
     }
 
     /// The release checks. `old` are another guard's verdicts on the attack file, for regressions.

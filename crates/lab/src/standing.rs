@@ -26,8 +26,8 @@ pub struct Standing {
 pub struct Matched {
     /// The FPR.
     pub fpr: f64,
-    /// Benign rows on which it is matched.
-    pub n_benign: usize,
+    /// Benign rows on which it is matched, and those flagged.
+    pub false_positives: Count,
     /// Attacks caught, by source.
     pub recall: BTreeMap<String, Count>,
     /// Benign rows among the attack sources flagged, by source.
@@ -48,16 +48,45 @@ pub fn standing(benign: RowsAndVerdicts<'_>, attacks: RowsAndVerdicts<'_>) -> St
     standing
 }
 
+impl Matched {
+    /// Benign rows among the attack sources flagged, all sources together.
+    pub fn all_over_defense(&self) -> Count {
+        let sum = |all: Count, one: &Count| Count { hits: all.hits + one.hits, n: all.n + one.n };
+        self.over_defense.values().fold(Count::default(), sum)
+    }
+}
+
 /// Recall at the threshold that flags at most this share of the benign rows; nothing where they are too few to see it.
 pub fn matched(benign: RowsAndVerdicts<'_>, attacks: RowsAndVerdicts<'_>, fpr: f64) -> Option<Matched> {
-    let mut scores: Vec<f64> = benign.1.iter().map(|v| v.score.0).collect();
-    if (scores.len() as f64) * fpr < 1.0 {
+    let threshold = threshold_for(benign.1.iter(), fpr)?;
+    Some(at(threshold, benign, attacks, fpr))
+}
+
+/// The same, at a threshold that also flags no more of the benign rows among the attack sources than `before` did.
+///
+/// It says what a guard has gained beyond trading one kind of false alarm for another.
+pub fn matched_within(benign: RowsAndVerdicts<'_>, attacks: RowsAndVerdicts<'_>, before: &Matched) -> Option<Matched> {
+    let threshold = threshold_for(benign.1.iter(), before.fpr)?;
+    let beside = attacks.0.iter().zip(attacks.1).filter(|(row, _)| !row.is_attack()).map(|(_, verdict)| verdict);
+    let most = before.all_over_defense().rate();
+    let threshold = most.and_then(|most| threshold_for(beside, most)).map_or(threshold, |stricter| stricter.max(threshold));
+    Some(at(threshold, benign, attacks, before.fpr))
+}
+
+/// The threshold that flags at most this share; nothing where that is less than one verdict, unless it is none at all.
+fn threshold_for<'a>(verdicts: impl Iterator<Item = &'a Verdict>, share: f64) -> Option<f64> {
+    let mut scores: Vec<f64> = verdicts.map(|v| v.score.0).collect();
+    if share > 0.0 && (scores.len() as f64) * share < 1.0 {
         return None;
     }
     scores.sort_unstable_by(f64::total_cmp);
-    let threshold = threshold_at_fpr(&scores, fpr)?;
+    threshold_at_fpr(&scores, share)
+}
+
+fn at(threshold: f64, benign: RowsAndVerdicts<'_>, attacks: RowsAndVerdicts<'_>, fpr: f64) -> Matched {
     let (recall, over_defense) = by_source(attacks, |v| v.score.0 >= threshold);
-    Some(Matched { fpr, n_benign: scores.len(), recall, over_defense })
+    let hits = benign.1.iter().filter(|v| v.score.0 >= threshold).count();
+    Matched { fpr, false_positives: Count { hits, n: benign.1.len() }, recall, over_defense }
 }
 
 /// The mean of the rates, each source counting the same; nothing where there is no source.
@@ -112,7 +141,13 @@ mod tests {
         // At 15 % the highest 15 scores, 0.85 and up, are flagged.
         let at = matched((&benign_rows, &benign), (&rows, &verdicts), 0.15).unwrap();
         assert_eq!(at.recall["big"], Count { hits: 1, n: 3 });
+        assert_eq!((at.false_positives, at.all_over_defense()), (Count { hits: 15, n: 100 }, Count { hits: 1, n: 1 }));
         assert_eq!(matched((&benign_rows, &benign), (&rows, &verdicts), 0.001), None);
+        // The guard before flagged no harmless row beside the attacks; that one scores 0.95, above every attack.
+        let before = Matched { over_defense: [("big".to_string(), Count { hits: 0, n: 1 })].into(), ..at.clone() };
+        let within = matched_within((&benign_rows, &benign), (&rows, &verdicts), &before).unwrap();
+        assert_eq!((within.recall["big"].hits, within.false_positives.hits, within.all_over_defense().hits), (0, 4, 0));
+        assert_eq!(matched_within((&benign_rows, &benign), (&rows, &verdicts), &at), Some(at));
         assert_eq!(mean_recall(&BTreeMap::new()), None);
     }
 }
