@@ -145,10 +145,12 @@ impl Llm {
             }
         }
         let (spent, n_failed, fault) = queue.finish();
+        let answered: Vec<Entry> = entries.iter().flatten().cloned().collect();
         if let Some(fault) = fault {
+            let (n, path) = (answered.len(), self.settings.cache.display());
+            progress.say(&format!("{n} of {} answers stand in {path}: a rerun goes on from there", requests.len()));
             return Err(fault);
         }
-        let answered: Vec<Entry> = entries.iter().flatten().cloned().collect();
         let variations: Vec<Option<Vec<String>>> = entries.iter().map(|entry| variations(&entry.as_ref()?.answer)).collect();
         let n_unasked = n_waiting - n_failed - (answered.len() - known.len());
         let n_read = variations.iter().flatten().count();
@@ -225,7 +227,8 @@ impl Llm {
                         queue.failed(estimate, self.fault(format!("{reason}; given up after {calls} calls")));
                         return None;
                     }
-                    progress.note(&format!("a pause of {:.0} s: {reason}", pause.as_secs_f64()));
+                    let brief: String = reason.chars().take(40).collect();
+                    progress.note(&format!("a pause of {:.0} s: {brief}", pause.as_secs_f64()));
                     if queue.again(pause) {
                         calls += 1;
                         continue;
