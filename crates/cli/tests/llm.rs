@@ -212,6 +212,12 @@ fn a_server_that_puts_off_is_asked_again() {
     assert_eq!(n_of(&lineage, "llm"), 24, "{run:?}");
     // Every second request goes through: of sixteen calls eight are retries.
     assert!(run.stdout.contains("; 16 calls; 800 tokens"), "{}", run.stdout);
+    // Calls in vain are spent as well: a rerun has none left.
+    let (folder, _server) = with_server("busy", "max_calls = 9");
+    for n_new in [9, 0] {
+        let run = folder.ok(&format!("{REINFORCE} --recipe recipe.toml --force -o rows.csv"));
+        assert!(run.stdout.contains(&format!("; {n_new} calls; 400 tokens")), "{}", run.stdout);
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use answer::variations;
-use cache::{Cache, Entry, Writer, key};
+use cache::{Cache, Entry, key};
 use client::{Client, Failure, Key, Reply};
 use queue::{Queue, Spent};
 use template::Message;
@@ -67,6 +67,17 @@ pub(crate) struct Answers {
     pub shortages: Vec<String>,
 }
 
+/// How the calls for one request ended.
+enum End {
+    Answered(Reply),
+    /// After all retries.
+    Failed(Error),
+    /// The budget is spent, or the work has ended.
+    GivenUp,
+    /// No call will go well.
+    Stopped(Error),
+}
+
 /// A model, with the answers that it gave before.
 ///
 /// ```
@@ -110,8 +121,9 @@ impl Llm {
 
     /// What asking would take at most, without asking.
     pub(crate) fn forecast(&self, requests: &[Request<'_>]) -> Asked {
-        let known: Vec<Entry> = self.keyed(requests).iter().filter_map(|(key, _)| self.cache.get(key).cloned()).collect();
-        let n_left = self.settings.max_calls.saturating_sub(known.iter().map(|entry| entry.calls).sum());
+        let (known, spent) = self.known(&self.keyed(requests));
+        let known: Vec<&Entry> = known.iter().flatten().collect();
+        let n_left = self.settings.max_calls.saturating_sub(spent.calls);
         let n_waiting = requests.len() - known.len();
         Asked { n_calls: n_left.min(n_waiting * (1 + self.settings.retries)), ..count(requests.len(), &known) }
     }
@@ -122,9 +134,8 @@ impl Llm {
     /// [`Error::Endpoint`] where no call can go well; [`Error::Io`] for the cache.
     pub(crate) fn ask(&self, requests: &[Request<'_>], progress: &dyn Progress) -> Result<Answers> {
         let keyed = self.keyed(requests);
-        let mut entries: Vec<Option<Entry>> = keyed.iter().map(|(key, _)| self.cache.get(key).cloned()).collect();
-        let known: Vec<Entry> = entries.iter().flatten().cloned().collect();
-        let before = Spent { calls: known.iter().map(|e| e.calls).sum(), tokens: known.iter().map(|e| e.tokens).sum() };
+        let (mut entries, before) = self.known(&keyed);
+        let n_cached = entries.iter().flatten().count();
         if self.cache.is_cut {
             let path = self.settings.cache.display();
             progress.say(&format!("warning: {path}: the last answer was cut off, as by a run that was killed; it is left out"));
@@ -145,17 +156,18 @@ impl Llm {
             }
         }
         let (spent, n_failed, fault) = queue.finish();
-        let answered: Vec<Entry> = entries.iter().flatten().cloned().collect();
+        let answered: Vec<&Entry> = entries.iter().flatten().collect();
         if let Some(fault) = fault {
             let (n, path) = (answered.len(), self.settings.cache.display());
             progress.say(&format!("{n} of {} answers stand in {path}: a rerun goes on from there", requests.len()));
             return Err(fault);
         }
-        let variations: Vec<Option<Vec<String>>> = entries.iter().map(|entry| variations(&entry.as_ref()?.answer)).collect();
-        let n_unasked = n_waiting - n_failed - (answered.len() - known.len());
+        let variations: Vec<Option<Vec<String>>> =
+            entries.iter().map(|entry| variations(entry.as_ref()?.answer.as_ref()?)).collect();
+        let n_unasked = n_waiting - n_failed - (answered.len() - n_cached);
         let n_read = variations.iter().flatten().count();
         let asked = Asked {
-            n_cached: known.len(),
+            n_cached,
             n_calls: spent.calls - before.calls,
             n_unreadable: answered.len() - n_read,
             n_failed,
@@ -174,6 +186,14 @@ impl Llm {
         requests.iter().map(one).collect()
     }
 
+    /// The answers that the cache has, and what was spent on these requests before.
+    fn known(&self, keyed: &[(String, [Message; 2])]) -> (Vec<Option<Entry>>, Spent) {
+        let entries: Vec<Option<&Entry>> = keyed.iter().map(|(key, _)| self.cache.get(key)).collect();
+        let sum = |of: fn(&Entry) -> usize| entries.iter().flatten().map(|entry| of(entry)).sum();
+        let spent = Spent { calls: sum(|entry| entry.calls), tokens: sum(|entry| entry.tokens) };
+        (entries.into_iter().map(|entry| entry.filter(|e| e.answer.is_some()).cloned()).collect(), spent)
+    }
+
     /// Answers requests on several threads until none waits or the budget is spent.
     fn work(
         &self,
@@ -188,14 +208,20 @@ impl Llm {
             let mut answered = Vec::new();
             while let Some((place, estimate)) = queue.next() {
                 let (key, messages) = &keyed[place];
-                if let Some((reply, calls)) = self.persist(queue, &client, messages, estimate, progress) {
-                    let tokens = reply.tokens.unwrap_or_else(|| tokens_of(messages, reply.text.len()));
-                    let is_estimated = reply.tokens.is_none();
-                    let entry = Entry { key: key.clone(), answer: reply.text, calls, tokens, is_estimated };
-                    answered.extend(keep(queue, &writer, entry, estimate).map(|entry| (place, entry)));
-                    let Spent { calls, tokens } = queue.spent();
-                    progress.note(&format!("{calls} calls, {tokens} tokens"));
+                let (end, calls) = self.persist(queue, &client, messages, progress);
+                let entry = entry(key, messages, &end, calls);
+                let stored = if matches!(end, End::Stopped(_)) { Ok(()) } else { writer.push(&entry) };
+                match (stored, end) {
+                    (Err(fault), _) | (_, End::Stopped(fault)) => queue.stop(estimate, fault),
+                    (_, End::Failed(fault)) => queue.failed(estimate, fault),
+                    (_, End::GivenUp) => queue.give_back(estimate),
+                    (_, End::Answered(_)) => {
+                        queue.answered(estimate, entry.tokens);
+                        answered.push((place, entry));
+                    }
                 }
+                let Spent { calls, tokens } = queue.spent();
+                progress.note(&format!("{calls} calls, {tokens} tokens"));
                 progress.advance(1);
             }
             answered
@@ -206,37 +232,26 @@ impl Llm {
         }))
     }
 
-    /// Calls until an answer comes or none will; gives it with the calls that it took.
-    fn persist(
-        &self,
-        queue: &Queue,
-        client: &Client<'_>,
-        messages: &[Message; 2],
-        estimate: usize,
-        progress: &dyn Progress,
-    ) -> Option<(Reply, usize)> {
+    /// Calls until an answer comes or none will; says how many calls it took.
+    fn persist(&self, queue: &Queue, client: &Client<'_>, messages: &[Message; 2], progress: &dyn Progress) -> (End, usize) {
         let mut calls = 1;
         loop {
-            match client.call(messages) {
-                Ok(reply) => return Some((reply, calls)),
-                Err(Failure::Lasting(reason)) => queue.stop(estimate, self.fault(reason)),
-                Err(Failure::Unknown(reason)) => queue.failed(estimate, self.fault(reason)),
-                Err(Failure::Passing(reason, wait)) => {
-                    let pause = wait.unwrap_or_else(|| Duration::from_secs(1 << (calls - 1)).min(LONGEST_BACKOFF));
-                    if calls > self.settings.retries || pause > LONGEST_WAIT {
-                        queue.failed(estimate, self.fault(format!("{reason}; given up after {calls} calls")));
-                        return None;
-                    }
-                    let brief: String = reason.chars().take(40).collect();
-                    progress.note(&format!("a pause of {:.0} s: {brief}", pause.as_secs_f64()));
-                    if queue.again(pause) {
-                        calls += 1;
-                        continue;
-                    }
-                    queue.give_back(estimate);
-                }
+            let (reason, wait) = match client.call(messages) {
+                Ok(reply) => return (End::Answered(reply), calls),
+                Err(Failure::Lasting(reason)) => return (End::Stopped(self.fault(reason)), calls),
+                Err(Failure::Unknown(reason)) => return (End::Failed(self.fault(reason)), calls),
+                Err(Failure::Passing(reason, wait)) => (reason, wait),
+            };
+            let pause = wait.unwrap_or_else(|| Duration::from_secs(1 << (calls - 1)).min(LONGEST_BACKOFF));
+            if calls > self.settings.retries || pause > LONGEST_WAIT {
+                return (End::Failed(self.fault(format!("{reason}; given up after {calls} calls"))), calls);
             }
-            return None;
+            let brief: String = reason.chars().take(40).collect();
+            progress.note(&format!("a pause of {:.0} s: {brief}", pause.as_secs_f64()));
+            if !queue.again(pause) {
+                return (End::GivenUp, calls);
+            }
+            calls += 1;
         }
     }
 
@@ -261,17 +276,17 @@ impl Llm {
     }
 }
 
-/// Stores an answer that was paid; where that fails, the work ends.
-fn keep(queue: &Queue, writer: &Writer, entry: Entry, estimate: usize) -> Option<Entry> {
-    match writer.push(&entry) {
-        Ok(()) => {
-            queue.answered(estimate, entry.tokens);
-            Some(entry)
-        }
-        Err(fault) => {
-            queue.stop(estimate, fault);
-            None
-        }
+fn entry(key: &str, messages: &[Message; 2], end: &End, calls: usize) -> Entry {
+    let key = key.to_string();
+    match end {
+        End::Answered(Reply { text, tokens }) => Entry {
+            key,
+            answer: Some(text.clone()),
+            calls,
+            tokens: tokens.unwrap_or_else(|| tokens_of(messages, text.len())),
+            is_estimated: tokens.is_none(),
+        },
+        _ => Entry { key, answer: None, calls, tokens: 0, is_estimated: false },
     }
 }
 
@@ -280,7 +295,7 @@ fn tokens_of(messages: &[Message; 2], n_answer_bytes: usize) -> usize {
     (messages.iter().map(|m| m.content.len()).sum::<usize>() + n_answer_bytes).div_ceil(BYTES_OF_TOKEN)
 }
 
-fn count(n_prompts: usize, answered: &[Entry]) -> Asked {
+fn count(n_prompts: usize, answered: &[&Entry]) -> Asked {
     Asked {
         n_prompts,
         n_cached: answered.len(),

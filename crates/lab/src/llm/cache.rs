@@ -17,9 +17,9 @@ use crate::error::{Error, Result};
 pub(crate) struct Entry {
     /// What was asked: see [`key`].
     pub key: String,
-    /// What the model wrote, as it came.
-    pub answer: String,
-    /// Calls that it took.
+    /// What the model wrote, as it came; nothing where the calls were in vain.
+    pub answer: Option<String>,
+    /// Calls that it took: they count against the budget of later runs too.
     pub calls: usize,
     /// Tokens that it took.
     pub tokens: usize,
@@ -63,7 +63,10 @@ impl Cache {
             let is_last = cache.n_whole as usize + line.len() == bytes.len();
             let is_begun = line.starts_with(OPENING.as_bytes()) || OPENING.as_bytes().starts_with(line);
             match serde_json::from_slice::<Entry>(line) {
-                Ok(entry) if line.ends_with(b"\n") => cache.known.insert(entry.key.clone(), entry),
+                Ok(entry) if line.ends_with(b"\n") => {
+                    let calls = cache.known.get(&entry.key).map_or(0, |earlier| earlier.calls);
+                    cache.known.insert(entry.key.clone(), Entry { calls: calls + entry.calls, ..entry });
+                }
                 _ if is_last && !line.ends_with(b"\n") && is_begun => {
                     cache.is_cut = true;
                     break;
@@ -73,13 +76,13 @@ impl Cache {
                     let path = path.to_path_buf();
                     return Err(Error::Row { path, line: i as u64 + 1, column: String::new(), reason: reason.into() });
                 }
-            };
+            }
             cache.n_whole += line.len() as u64;
         }
         Ok(cache)
     }
 
-    /// The answer to what was asked before.
+    /// What became of what was asked before.
     pub fn get(&self, key: &str) -> Option<&Entry> {
         self.known.get(key)
     }
@@ -124,7 +127,7 @@ mod tests {
     use crate::llm::Request;
 
     fn entry(key: &str) -> Entry {
-        Entry { key: key.into(), answer: "[\"a\\n\u{2028}\"]".into(), calls: 2, tokens: 40, is_estimated: true }
+        Entry { key: key.into(), answer: Some("[\"a\\n\u{2028}\"]".into()), calls: 2, tokens: 40, is_estimated: true }
     }
 
     #[test]
@@ -170,6 +173,18 @@ mod tests {
             cache.writer().unwrap().push(&entry("c")).unwrap();
             assert_eq!((read().is_cut, read().known.len()), (false, 2), "{n}");
         }
+    }
+
+    #[test]
+    fn calls_in_vain_count_until_an_answer_comes_and_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache.jsonl");
+        let writer = Cache::read(&path).unwrap().writer().unwrap();
+        let in_vain = Entry { answer: None, calls: 5, tokens: 0, is_estimated: false, ..entry("a") };
+        writer.push(&in_vain).unwrap();
+        assert_eq!(Cache::read(&path).unwrap().get("a"), Some(&in_vain));
+        writer.push(&entry("a")).unwrap();
+        assert_eq!(Cache::read(&path).unwrap().get("a"), Some(&Entry { calls: 7, ..entry("a") }));
     }
 
     #[test]
