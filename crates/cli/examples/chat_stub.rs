@@ -2,7 +2,7 @@
 //!
 //! `chat_stub BEHAVIOR LOG` prints its port and writes one line of JSON to LOG for each request. Behaviors: `good`,
 //! `busy` (every other request is put off), `broken`, `slow`, `chatty` (refuses in words), `html`, `uncounted` (no usage),
-//! `denied` (and gives the key back), `moved`.
+//! `denied` (and gives the key back), `moved`, `calm` (good, after a while).
 
 use std::error::Error;
 use std::fs::File;
@@ -79,6 +79,10 @@ fn answer(behavior: &str, asked: &Value, key: &str) -> (&'static str, &'static s
         "slow" => {
             std::thread::sleep(Duration::from_secs(3));
             ("200 OK", "", completion("[]", true))
+        }
+        "calm" => {
+            std::thread::sleep(Duration::from_millis(100));
+            ("200 OK", "", completion(&variations(asked), true))
         }
         "chatty" => ("200 OK", "", completion("I'm sorry, but I can't help with that.", true)),
         _ => ("200 OK", "", completion(&variations(asked), behavior != "uncounted")),

@@ -6,6 +6,7 @@ use std::env::consts::EXE_EXTENSION;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::{Folder, Run, Words, prompts};
@@ -139,6 +140,27 @@ fn a_run_that_was_cut_off_pays_only_for_the_rest() {
     assert!(run.stdout.contains("8 prompts, 3 of them answered from the cache; 5 calls"), "{}", run.stdout);
     assert_eq!(folder.read("again.csv"), folder.read("rows.csv"));
     assert_eq!(folder.read("llm.cache.jsonl"), cache);
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_keeps_what_it_has_paid() {
+    let (folder, _server) = with_server("calm", "parallel = 1");
+    let args = format!("{REINFORCE} --recipe recipe.toml -o rows.csv");
+    let child = folder.command(&args).spawn().unwrap();
+    let n_paid = || std::fs::read_to_string(folder.path("llm.cache.jsonl")).unwrap_or_default().lines().count();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while n_paid() < 2 {
+        assert!(Instant::now() < patience, "nothing is ever paid");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert!(run.code == Some(2) && run.stderr.contains("error: interrupted"), "{run:?}");
+    let n_before = n_paid();
+    assert!((2..8).contains(&n_before) && !folder.path("rows.csv").exists(), "{n_before}");
+    let run = folder.ok(&args);
+    assert!(run.stdout.contains(&format!("{n_before} of them answered from the cache; {} calls", 8 - n_before)), "{run:?}");
 }
 
 #[test]

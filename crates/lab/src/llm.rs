@@ -84,8 +84,8 @@ enum End {
 /// use levelhead_lab::llm::{Llm, Settings};
 /// let text = "base_url = 'http://127.0.0.1:8080/v1'\nmodel = 'qwen'\ncache = '/no/such/file'";
 /// let settings = Settings::parse("llm.toml".as_ref(), text).unwrap();
-/// let llm = Llm::open(settings, Some("my key".into())).unwrap();
-/// assert!(!format!("{llm:?}").contains("my key"));
+/// let llm = Llm::open(settings, Some("my-key".into())).unwrap();
+/// assert!(!format!("{llm:?}").contains("my-key"));
 /// ```
 #[derive(Debug)]
 pub struct Llm {
