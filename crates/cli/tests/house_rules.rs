@@ -79,6 +79,17 @@ fn nothing_below_the_command_reads_the_environment_or_exits() {
 }
 
 #[test]
+fn nothing_uses_a_network_but_the_client_of_the_model() {
+    for name in ["levelhead", "lab", "cli"] {
+        let folder = root().join("crates").join(name).join("src");
+        for path in sources(&folder).into_iter().filter(|path| !path.starts_with(folder.join("llm"))) {
+            let text = code(&path);
+            assert!(!text.contains("ureq::") && !text.contains("std::net::"), "{}", path.display());
+        }
+    }
+}
+
+#[test]
 fn no_file_is_too_long() {
     for path in sources(&root().join("crates")) {
         let n = fs::read_to_string(&path).unwrap().lines().count();

@@ -272,13 +272,13 @@ fn settings(config: &AblateConfig, n_hard_negatives: usize) -> Vec<Setting> {
                         .map(|n| Setting { n_hard_negatives: n, ..setting(*factor, n.to_string(), 1, 1, base.recipe.clone()) }),
                 );
             }
-            Factor::Alone => {
-                all.extend(Strategy::ALL.map(|s| setting(*factor, s.name().to_string(), n_fps, n_variations, Recipe::alone(s))))
-            }
+            Factor::Alone => all
+                .extend(Strategy::OFFLINE.map(|s| setting(*factor, s.name().to_string(), n_fps, n_variations, Recipe::alone(s)))),
             Factor::AllBut => {
                 all.push(setting(*factor, "(all)".to_string(), n_fps, n_variations, Recipe::all()));
                 all.extend(
-                    Strategy::ALL.map(|s| setting(*factor, s.name().to_string(), n_fps, n_variations, Recipe::all().without(s))),
+                    Strategy::OFFLINE
+                        .map(|s| setting(*factor, s.name().to_string(), n_fps, n_variations, Recipe::all().without(s))),
                 );
             }
             Factor::Amount => all.extend([1000, 2395, 4790, 9580, 19_160, 100_000].map(|n: usize| Setting {

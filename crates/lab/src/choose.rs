@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::false_positive::Candidate;
+use crate::llm::Asked;
 use crate::random::Random;
 use crate::recipe::Recipe;
 
@@ -71,6 +72,9 @@ pub struct Plan {
     pub strategies: BTreeMap<String, [usize; 2]>,
     /// Proposed rows left out, by reason.
     pub left_out: BTreeMap<String, usize>,
+    /// What a model was asked, or would be, where the recipe asks one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub llm: Option<Asked>,
     /// What fell short, in words.
     pub shortages: Vec<String>,
 }

@@ -53,6 +53,13 @@ pub enum Error {
         /// What happened.
         reason: String,
     },
+    /// A language model's endpoint gives no answer.
+    Endpoint {
+        /// Its address.
+        url: String,
+        /// What happened.
+        reason: String,
+    },
     /// The data cannot carry what was asked of it.
     Data {
         /// What is missing, and the fix.
@@ -119,6 +126,7 @@ impl fmt::Display for Error {
             }
             Error::Guard { path, source } => write!(f, "{}: {source}", path.display()),
             Error::Subject { guard, reason } => write!(f, "guard {guard}: {reason}"),
+            Error::Endpoint { url, reason } => write!(f, "{url}: {reason}"),
             Error::Data { reason } => f.write_str(reason),
             Error::Setting { name, reason } => write!(f, "{name}: {reason}"),
         }

@@ -66,6 +66,7 @@ mod gate_robustness;
 pub mod gate;
 pub mod gate_text;
 pub mod calibrate;
+pub mod llm;
 pub mod strategy;
 pub mod recipe;
 pub mod choose;

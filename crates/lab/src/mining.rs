@@ -86,7 +86,7 @@ impl<'a> Mining<'a> {
             rules: Some(&self.rules),
             judges: self.judges.as_ref(),
         };
-        Sources { pool, traffic: &self.traffic, twins: &self.twins, hard_negatives, proof }
+        Sources { pool, traffic: &self.traffic, twins: &self.twins, hard_negatives, llm: None, proof }
     }
 
     /// The traffic that is not `used` yet, as the guard sees it. Of what it passes, the highest scores make up `near_misses`

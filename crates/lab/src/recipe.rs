@@ -55,9 +55,9 @@ impl Recipe {
         Recipe { steps: vec![(strategy, 1.0)] }
     }
 
-    /// Every strategy with the same share.
+    /// Every strategy that asks nobody, with the same share.
     pub fn all() -> Recipe {
-        Recipe { steps: Strategy::ALL.map(|strategy| (strategy, 1.0)).into() }
+        Recipe { steps: Strategy::OFFLINE.map(|strategy| (strategy, 1.0)).into() }
     }
 
     /// The recipe without one of its strategies.
@@ -73,6 +73,19 @@ impl Recipe {
         let share = if others > 0.0 { others / (n.max(2) - 1) as f64 } else { 1.0 };
         self.steps.insert(0, (Strategy::Original, share));
         self
+    }
+
+    /// The recipe with a model that writes, with a share of 1, before the last resorts.
+    pub fn with_llm(mut self) -> Recipe {
+        self = self.without(Strategy::Llm);
+        let at = self.steps.iter().position(|step| step.1 == 0.0).unwrap_or(self.steps.len());
+        self.steps.insert(at, (Strategy::Llm, 1.0));
+        self
+    }
+
+    /// Whether it asks a model.
+    pub fn asks(&self) -> bool {
+        self.steps.iter().any(|(strategy, _)| *strategy == Strategy::Llm)
     }
 
     /// Reads a recipe from TOML; `name` is what errors call it.
@@ -92,6 +105,11 @@ impl Recipe {
             }
             if !(share >= 0.0 && share.is_finite()) {
                 return Err(fault(format!("strategy {name}: share {share} is below 0")));
+            }
+            if strategy == Strategy::Llm && share == 0.0 {
+                let reason =
+                    "strategy llm: share 0: a model is asked before any row is made, so it is no last resort: give it a share";
+                return Err(fault(reason.to_string()));
             }
             steps.push((strategy, share));
         }
@@ -152,6 +170,13 @@ mod tests {
     }
 
     #[test]
+    fn a_model_comes_before_the_last_resorts() {
+        let recipe = Recipe::default().with_llm();
+        assert_eq!(recipe.steps, [(Strategy::Neighbor, 1.0), (Strategy::Llm, 1.0), (Strategy::Frame, 0.0)]);
+        assert!(recipe.asks() && !Recipe::default().asks() && !Recipe::all().asks());
+    }
+
+    #[test]
     fn a_malformed_recipe_is_rejected_with_the_reason() {
         let rows = [
             ("", "missing field `strategy`"),
@@ -159,6 +184,7 @@ mod tests {
             ("[[strategy]]\nname = 'frame'\n[[strategy]]\nname = 'frame'", "frame stands there twice"),
             ("[[strategy]]\nname = 'frame'\nshare = -1", "share -1 is below 0"),
             ("[[strategy]]\nname = 'frame'\nshare = 0", "no strategy has a share above 0"),
+            ("[[strategy]]\nname = 'llm'\nshare = 0", "strategy llm: share 0: a model is asked before"),
             ("[[strategy]]\nname = 'frame'\nweight = 1", "unknown field `weight`"),
         ];
         for (text, expected) in rows {

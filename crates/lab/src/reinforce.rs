@@ -3,22 +3,24 @@
 //! Every row has passed the proof ([`Proof`]); what did not is kept with the reason. A number that cannot be reached is said
 //! to be out of reach; it is never reached by repeats.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+mod writer;
 
-use levelhead::BENIGN;
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::choose::{Plan, ReinforceConfig, check, choose, distinct, key};
+use crate::choose::{Plan, ReinforceConfig, check, choose, distinct};
 use crate::error::{Error, Result};
 use crate::false_positive::Candidate;
 use crate::group::{GroupConfig, group};
+use crate::llm::{Answers, Llm, Request};
 use crate::progress::Progress;
 use crate::proof::{Proof, Prover};
 use crate::random::Random;
 use crate::recipe::Turns;
-use crate::row::{Label, Row};
-use crate::strategy::{Materials, Proposal, Strategy};
+use crate::row::Row;
+use crate::strategy::{Materials, Strategy};
+use writer::Writer;
 
 /// What reinforcement draws from and what its rows are held against.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,6 +33,8 @@ pub struct Sources<'a> {
     pub twins: &'a [[Row; 2]],
     /// Benign prompts that look like attacks, added as they are.
     pub hard_negatives: &'a [Row],
+    /// The model that a recipe with `llm` asks.
+    pub llm: Option<&'a Llm>,
     /// What every row must pass.
     pub proof: Proof<'a>,
 }
@@ -76,12 +80,14 @@ pub struct Reinforced {
     pub plan: Plan,
 }
 
-/// Chooses false positives and says what would be made of them, without making it.
+/// Chooses false positives and says what would be made of them, and asked of the model, without doing it.
 ///
 /// # Errors
 /// As [`reinforce`].
-pub fn plan(false_positives: &[Candidate], config: &ReinforceConfig) -> Result<Plan> {
-    Ok(chosen(false_positives, config)?.1)
+pub fn plan(false_positives: &[Candidate], llm: Option<&Llm>, config: &ReinforceConfig) -> Result<Plan> {
+    let (chosen, plan) = chosen(false_positives, config)?;
+    let requests = requests(&chosen, &deals(chosen.len(), config), config);
+    Ok(Plan { llm: model(llm, config)?.map(|llm| llm.forecast(&requests.0)), ..plan })
 }
 
 fn chosen<'a>(false_positives: &'a [Candidate], config: &ReinforceConfig) -> Result<(Vec<&'a Candidate>, Plan)> {
@@ -94,34 +100,69 @@ fn chosen<'a>(false_positives: &'a [Candidate], config: &ReinforceConfig) -> Res
     Ok((choose(&candidates, config, &mut plan), plan))
 }
 
+/// How many rows of each false positive each step of the recipe gets.
+fn deals(n: usize, config: &ReinforceConfig) -> Vec<Vec<usize>> {
+    let mut turns = Turns::new(&config.recipe);
+    (0..n).map(|_| turns.deal(config.n_variations)).collect()
+}
+
+/// The model, where the recipe asks one.
+fn model<'a>(llm: Option<&'a Llm>, config: &ReinforceConfig) -> Result<Option<&'a Llm>> {
+    match llm {
+        None if config.recipe.asks() => {
+            Err(Error::setting("recipe", "strategy llm needs a model: name one with --llm FILE, or take the strategy out"))
+        }
+        llm => Ok(llm.filter(|_| config.recipe.asks())),
+    }
+}
+
+/// What a model is asked, and of which of the chosen: half more than is needed, since some proposals fail the proof.
+fn requests<'a>(chosen: &[&'a Candidate], deals: &[Vec<usize>], config: &ReinforceConfig) -> (Vec<Request<'a>>, Vec<usize>) {
+    let step = config.recipe.steps.iter().position(|(strategy, _)| *strategy == Strategy::Llm);
+    let one = |(nth, fp): (usize, &&'a Candidate)| {
+        let wanted = deals[nth][step?];
+        let (phrase, n) = (fp.phrase.as_deref().unwrap_or(""), wanted + wanted.div_ceil(2));
+        (wanted > 0).then_some((Request { prompt: fp.prompt.trim(), phrase, category: &fp.category, n }, nth))
+    };
+    chosen.iter().enumerate().filter_map(one).unzip()
+}
+
 /// Chooses false positives and makes the rows.
 ///
 /// # Errors
-/// [`Error::Setting`] for counts of 0 or shares that cannot be used; [`Error::Data`] where there are no false positives.
+/// [`Error::Setting`] for counts of 0, shares that cannot be used, or a recipe that asks a model where there is none;
+/// [`Error::Data`] where there are no false positives; [`Error::Endpoint`] for a model that gives no answer.
 pub fn reinforce(
     false_positives: &[Candidate],
     sources: Sources<'_>,
     config: &ReinforceConfig,
     progress: &dyn Progress,
 ) -> Result<Reinforced> {
-    let (chosen, plan) = chosen(false_positives, config)?;
+    let (chosen, mut plan) = chosen(false_positives, config)?;
+    let deals = deals(chosen.len(), config);
+    let mut written = vec![Vec::new(); chosen.len()];
+    if let Some(llm) = model(sources.llm, config)? {
+        let (requests, places) = requests(&chosen, &deals, config);
+        let Answers { variations, asked, shortages } = llm.ask(&requests, progress)?;
+        plan.llm = Some(asked);
+        plan.shortages.extend(shortages);
+        places.into_iter().zip(variations).for_each(|(nth, texts)| written[nth] = texts);
+    }
     let out = Reinforced { plan, ..Reinforced::default() };
     let mut writer = Writer { out, prover: Prover::new(sources.proof), seed: config.seed };
     for row in sources.hard_negatives {
         writer.hard_negative(row);
     }
-    let materials = Materials::new(&chosen, sources.pool, sources.traffic, sources.twins);
+    let materials = Materials::new(&chosen, sources.pool, sources.traffic, sources.twins, written);
     let mut random = Random::new(config.seed, "variations");
-    let mut turns = Turns::new(&config.recipe);
     let mut n_short = 0;
     progress.begin("rows", chosen.len() as u64);
-    for (nth, fp) in chosen.iter().enumerate() {
-        let dealt = turns.deal(config.n_variations);
+    for (nth, (fp, dealt)) in chosen.iter().zip(&deals).enumerate() {
         // First what each strategy is asked for; then, in the recipe's order, what is still missing.
         let mut n_left = config.n_variations;
         let mut seen = HashSet::new();
-        let mut missing = vec![config.n_variations; dealt.len()];
-        for wanted in [&dealt, &mut missing] {
+        let missing = vec![config.n_variations; dealt.len()];
+        for wanted in [dealt, &missing] {
             for ((strategy, _), wanted) in config.recipe.steps.iter().zip(wanted.iter()) {
                 let wanted = n_left.min(*wanted);
                 if wanted > 0 {
@@ -179,96 +220,14 @@ fn cap_near_duplicates(out: &mut Reinforced, most: usize, progress: &dyn Progres
     }
 }
 
-/// Takes rows that may be taken.
-struct Writer<'a> {
-    out: Reinforced,
-    prover: Prover<'a>,
-    seed: u64,
-}
-
-impl Writer<'_> {
-    /// Takes proposals until there are enough; gives how many false positives' rows that came to. A twin counts as one.
-    fn take(&mut self, fp: &Candidate, strategy: Strategy, proposals: Vec<Proposal>, wanted: usize) -> usize {
-        let mut n_taken = 0;
-        for proposal in proposals {
-            if n_taken == wanted {
-                break;
-            }
-            self.out.plan.strategies.entry(strategy.name().to_string()).or_default()[0] += proposal.n_rows();
-            if let Some(reason) = self.prover.fault(&proposal, fp) {
-                self.reject(proposal.text, strategy.name(), Some(fp.prompt.clone()), reason);
-                continue;
-            }
-            n_taken += 1;
-            self.push(fp, proposal, strategy);
-        }
-        n_taken
-    }
-
-    fn push(&mut self, fp: &Candidate, proposal: Proposal, strategy: Strategy) {
-        let group = blake3::hash(key(&fp.prompt).as_bytes()).to_hex()[..16].to_string();
-        let notes: Arc<str> = format!("{} of a false positive in {}", strategy.name(), fp.category).into();
-        let row = |text: String, label| Row {
-            category: handoff_category(&fp.category).into(),
-            confidence: 0.95,
-            source: "reinforced".into(),
-            notes: Arc::clone(&notes),
-            ..Row::new(text, label)
-        };
-        let benign = row(proposal.text, Label::Benign);
-        self.record(benign, Some(fp.prompt.clone()), strategy.name(), group.clone());
-        if let Some((text, family)) = proposal.attack {
-            let attack = Row { family, severity: "high".into(), ..row(text, Label::Attack) };
-            self.record(attack, Some(fp.prompt.clone()), strategy.name(), group);
-        }
-    }
-
-    fn hard_negative(&mut self, row: &Row) {
-        self.out.plan.strategies.entry("hard_negative".to_string()).or_default()[0] += 1;
-        if let Some(reason) = self.prover.fault_of_written(&row.text) {
-            return self.reject(row.text.clone(), "hard_negative", None, reason);
-        }
-        let group = blake3::hash(key(&row.text).as_bytes()).to_hex()[..16].to_string();
-        let mut row = row.clone();
-        row.category = "benign_technical_help".into();
-        row.source = "reinforced".into();
-        row.extra = Box::default();
-        self.record(row, None, "hard_negative", group);
-    }
-
-    fn record(&mut self, mut row: Row, false_positive: Option<String>, strategy: &str, group: String) {
-        if !row.is_attack() {
-            row.family = Arc::from(BENIGN);
-            row.severity = "info".into();
-        }
-        self.out.plan.strategies.entry(strategy.to_string()).or_default()[1] += 1;
-        let lineage = Lineage { row: self.out.rows.len(), false_positive, strategy: strategy.into(), seed: self.seed, group };
-        self.out.rows.push(row);
-        self.out.lineage.push(lineage);
-    }
-
-    fn reject(&mut self, text: String, strategy: &str, false_positive: Option<String>, reason: &str) {
-        *self.out.plan.left_out.entry(reason.to_string()).or_default() += 1;
-        self.out.rejected.push(Rejected { text, strategy: strategy.into(), false_positive, reason: reason.into() });
-    }
-}
-
-/// The names that the seed's file gives to its categories.
-fn handoff_category(category: &str) -> &'static str {
-    match category {
-        "programming" | "technical_docs" => "benign_technical_help",
-        "conversational" => "benign_casual_conversation",
-        "education" | "professional" | "daily_tasks" | "creative" | "general_knowledge" => "benign_task_request",
-        _ => "benign_other",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::choose::key;
     use crate::near::NearIndex;
     use crate::progress::Silent;
     use crate::recipe::Recipe;
+    use crate::row::Label;
     use std::collections::BTreeMap;
 
     fn fp(i: usize, category: &str, cluster: &str) -> Candidate {
@@ -308,7 +267,7 @@ mod tests {
         assert_eq!(out.rows.len(), 60 * 5);
         let asked: usize = out.plan.categories.values().map(|c| c[0]).sum();
         assert_eq!(asked, 100);
-        assert_eq!(plan(&many(), &small(100)).unwrap().categories, out.plan.categories);
+        assert_eq!(plan(&many(), None, &small(100)).unwrap().categories, out.plan.categories);
     }
 
     #[test]
@@ -406,6 +365,10 @@ mod tests {
             (ReinforceConfig { priorities: BTreeMap::new(), ..small(1) }, "all shares are 0"),
             (ReinforceConfig { rest: f64::NAN, ..small(1) }, "is not between 0 and 1"),
             (ReinforceConfig { most_per_cluster: 0.0, ..small(1) }, "is not above 0 and at most 1"),
+            (
+                ReinforceConfig { recipe: Recipe::default().with_llm(), ..small(1) },
+                "strategy llm needs a model: name one with --llm",
+            ),
         ] {
             let error = reinforce(&many(), Sources::default(), &config, &Silent).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

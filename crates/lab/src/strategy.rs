@@ -39,11 +39,25 @@ pub enum Strategy {
     Twin,
     /// The same prompt as it stands in other formats.
     Format,
+    /// What a language model writes; only where the user names one.
+    Llm,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Strategy; 7] = [
+    pub const ALL: [Strategy; 8] = [
+        Strategy::Original,
+        Strategy::Neighbor,
+        Strategy::Slots,
+        Strategy::Frame,
+        Strategy::Trigger,
+        Strategy::Twin,
+        Strategy::Format,
+        Strategy::Llm,
+    ];
+
+    /// Those that ask nobody.
+    pub const OFFLINE: [Strategy; 7] = [
         Strategy::Original,
         Strategy::Neighbor,
         Strategy::Slots,
@@ -63,6 +77,7 @@ impl Strategy {
             Strategy::Trigger => "trigger",
             Strategy::Twin => "twin",
             Strategy::Format => "format",
+            Strategy::Llm => "llm",
         }
     }
 
@@ -103,16 +118,24 @@ pub(crate) struct Materials<'a> {
     neighbors: Neighbors<'a>,
     lexicon: Lexicon,
     payloads: Payloads,
+    written: Vec<Vec<String>>,
 }
 
 impl<'a> Materials<'a> {
-    /// `pool` holds real benign prompts near the false positives, `traffic` any benign prompts to learn words from, and
-    /// `twins` pairs of an attack and a harmless text.
-    pub fn new(chosen: &[&Candidate], pool: &'a [&'a str], traffic: &[&str], twins: &[[Row; 2]]) -> Materials<'a> {
+    /// `pool` holds real benign prompts near the false positives, `traffic` any benign prompts to learn words from, `twins`
+    /// pairs of an attack and a harmless text, and `written` what a model wrote for each of the chosen, or nothing.
+    pub fn new(
+        chosen: &[&Candidate],
+        pool: &'a [&'a str],
+        traffic: &[&str],
+        twins: &[[Row; 2]],
+        written: Vec<Vec<String>>,
+    ) -> Materials<'a> {
         Materials {
             neighbors: Neighbors::new(chosen, pool),
             lexicon: Lexicon::learn(traffic, chosen.iter().map(|fp| fp.prompt.as_str())),
             payloads: Payloads::new(twins),
+            written,
         }
     }
 
@@ -128,6 +151,7 @@ impl<'a> Materials<'a> {
             Strategy::Trigger => trigger::about(phrase, n, random),
             Strategy::Twin => return self.payloads.twins(prompt, n, random),
             Strategy::Format => format::reformat(prompt, n, random),
+            Strategy::Llm => self.written.get(nth).cloned().unwrap_or_default(),
         };
         texts.into_iter().take(n).map(Proposal::benign).collect()
     }
@@ -176,13 +200,14 @@ mod tests {
             assert_eq!(Strategy::named(strategy.name()), Some(strategy));
         }
         assert_eq!(Strategy::named("magic"), None);
+        assert!(Strategy::ALL.into_iter().filter(|s| !Strategy::OFFLINE.contains(s)).eq([Strategy::Llm]));
     }
 
     #[test]
     fn odd_prompts_never_panic_and_never_repeat_themselves() {
         for prompt in ["", " ", "a", "é", "?", "ab\u{0}cd", "🙂🙂🙂 🙂🙂", "aaaaaaa bbbbbbb", "How do I?", "What is"] {
             let fp = Candidate { prompt: prompt.to_string(), ..Candidate::default() };
-            let materials = Materials::new(&[&fp], &[], &[prompt], &[]);
+            let materials = Materials::new(&[&fp], &[], &[prompt], &[], Vec::new());
             for strategy in &Strategy::ALL[1..] {
                 let made = materials.propose(*strategy, 0, &fp, 8, &mut Random::new(1, "test"));
                 assert!(made.iter().all(|p| p.text != prompt), "{prompt:?} {strategy:?}");

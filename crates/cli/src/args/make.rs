@@ -171,12 +171,22 @@ pub struct CalibrateArgs {
   levelhead reinforce --audit audit/audit.json --attacks master.csv --measured gate.csv \\
       -o reinforced_training_data.csv
   levelhead reinforce --audit audit/audit.json --plan
+  levelhead reinforce --audit audit/audit.json --llm llm.toml -o rows.csv
 
 Beside the CSV a .lineage.jsonl says for each row which false positive it came from, and how, and a
 .rejected.jsonl which proposed rows were left out, and why. A recipe is a file such as
   [[strategy]]
-  name = \"neighbor\"     # or original, slots, frame, trigger, twin, format
-  share = 4             # of each false positive's rows; 0 only where the others fall short")]
+  name = \"neighbor\"     # or original, slots, frame, trigger, twin, format, llm
+  share = 4             # of each false positive's rows; 0 only where the others fall short
+
+A language model is asked for variations only with --llm FILE, such as
+  base_url = \"http://127.0.0.1:8080/v1\"  # speaks OpenAI's chat completions
+  model = \"qwen2.5-7b-instruct\"
+  key_env = \"MY_KEY\"                      # where the key is, if one is needed
+  max_calls = 200                         # docs/llm.md has the rest
+It is sent the false positives, and its rows pass the same proof. Without
+--recipe its strategy, llm, is added with share 1; a recipe of yours names it.
+Every answer is kept beside FILE, so none is paid twice.")]
 pub struct ReinforceArgs {
     /// An audit.json, or a benign_test_results.json
     #[arg(long, value_name = "FILE")]
@@ -190,6 +200,9 @@ pub struct ReinforceArgs {
     /// The strategies and their shares (default: real prompts of the pool, then made-up ones)
     #[arg(long, value_name = "FILE.toml")]
     pub recipe: Option<PathBuf>,
+    /// Ask a language model for variations too: its endpoint and a budget; it is sent the false positives
+    #[arg(long, value_name = "FILE.toml")]
+    pub llm: Option<PathBuf>,
     /// Take variations first from these real benign prompts
     #[arg(long, value_name = "FILE")]
     pub pool: Option<PathBuf>,

@@ -10,7 +10,7 @@ use levelhead_lab::improvement::ImproveConfig;
 use levelhead_lab::output::{Output, write_file};
 
 use super::improve::{command_line, inputs};
-use super::reinforce::recipe;
+use super::reinforce::offline_recipe;
 use super::train::config;
 use crate::args::AblateArgs;
 use crate::terminal::{Terminal, print};
@@ -18,7 +18,7 @@ use crate::terminal::{Terminal, print};
 /// Runs the command.
 pub fn run(args: &AblateArgs, terminal: &Terminal) -> Result<ExitCode> {
     let output = Output::prepare_folder(&args.output, args.force)?;
-    let recipe = recipe(args.recipe.as_deref())?;
+    let recipe = offline_recipe(args.recipe.as_deref())?;
     let of_loop = ImproveConfig::default();
     let is_asked = |factor: &Factor| args.factor.is_empty() || args.factor.iter().any(|name| name == factor.name());
     let settings = AblateConfig {

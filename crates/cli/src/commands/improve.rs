@@ -19,7 +19,7 @@ use levelhead_lab::row::{Dataset, Row};
 use levelhead_lab::{scenario, starter, write};
 use serde_json::json;
 
-use super::reinforce::{json_lines, recipe};
+use super::reinforce::{json_lines, offline_recipe};
 use super::train::{config, count_licenses, input, keep_licenses};
 use super::{exit_code, gate};
 use crate::args::{ImproveArgs, InputArgs, LoopInputs};
@@ -32,7 +32,7 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
     let output = Output::prepare_folder(&args.output, args.force)?;
     let gates = gate::gates(args.gates.as_deref())?;
     let defaults = ImproveConfig::default();
-    let recipe = recipe(args.recipe.as_deref())?.with_originals(defaults.reinforce.n_variations);
+    let recipe = offline_recipe(args.recipe.as_deref())?.with_originals(defaults.reinforce.n_variations);
     let ablation: Option<Ablation> = args.ablation.as_deref().map(read_ablation).transpose()?;
     let inputs = Inputs { contrast: contrast(args, terminal)?, ..inputs(&args.data, &args.reading, terminal)? };
     let settings = ImproveConfig {

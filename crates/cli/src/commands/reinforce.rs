@@ -10,9 +10,11 @@ use levelhead_lab::audit_file::read_audit;
 use levelhead_lab::choose::{Plan, ReinforceConfig};
 use levelhead_lab::fluency::Fluency;
 use levelhead_lab::group::GroupConfig;
+use levelhead_lab::llm::{Asked, Llm, Settings};
 use levelhead_lab::mining::{direct_twins, false_positives};
 use levelhead_lab::near::NearIndex;
 use levelhead_lab::output::{Output, write_file};
+use levelhead_lab::progress::Progress;
 use levelhead_lab::proof::Proof;
 use levelhead_lab::recipe::Recipe;
 use levelhead_lab::reinforce::{Sources, plan, reinforce};
@@ -28,11 +30,12 @@ use crate::terminal::{Terminal, print, table, thousands};
 /// Runs the command.
 pub fn run(args: &ReinforceArgs, terminal: &Terminal) -> Result<ExitCode> {
     let config = config(args)?;
+    let llm = llm(args)?;
     let found = read_audit(&args.audit)?;
     let candidates = false_positives(&found);
+    let plan = plan(&candidates, llm.as_ref(), &config)?;
     if args.plan {
-        let plan = plan(&candidates, &config)?;
-        print(if args.json { json!({ "plan": plan }).to_string() } else { readable(&plan) })?;
+        print(if args.json { json!({ "plan": plan }).to_string() } else { readable(&plan, true) })?;
         return Ok(ExitCode::SUCCESS);
     }
     let Some(output) = &args.output else { bail!("-o FILE is missing: it says where the rows go (--plan needs none)") };
@@ -60,7 +63,12 @@ pub fn run(args: &ReinforceArgs, terminal: &Terminal) -> Result<ExitCode> {
     let fluency = Fluency::learn(&pool);
     let proof =
         Proof { attacks: Some(&attacks), measured: Some(&measured), fluency: Some(&fluency), rules: Some(&rules), judges: None };
-    let sources = Sources { pool: &pool, traffic: &pool, twins: &twins, hard_negatives: &hard_negatives, proof };
+    let sources =
+        Sources { pool: &pool, traffic: &pool, twins: &twins, hard_negatives: &hard_negatives, llm: llm.as_ref(), proof };
+    if let (Some(llm), Some(asked)) = (&llm, plan.llm) {
+        let n_new = asked.n_prompts - asked.n_cached;
+        terminal.say(&format!("asking {} about {} false positives, {} calls at most", llm.name(), n_new, asked.n_calls));
+    }
     let made = reinforce(&candidates, sources, &config, terminal)?;
     write::write(output, &[], &made.rows, args.force)?;
     write_file(&lineage, &json_lines(&made.lineage)?, args.force)?;
@@ -68,7 +76,7 @@ pub fn run(args: &ReinforceArgs, terminal: &Terminal) -> Result<ExitCode> {
     if args.json {
         print(json!({"n_rows": made.rows.len(), "fluency_threshold_bits": fluency.threshold, "plan": made.plan}))?;
     } else {
-        print(readable(&made.plan))?;
+        print(readable(&made.plan, false))?;
         print(match fluency.threshold {
             bits if bits.is_finite() => {
                 format!("fluent is up to {bits:.2} bits a character, or about as fluent as the prompt itself")
@@ -103,8 +111,40 @@ pub fn recipe(path: Option<&Path>) -> Result<Recipe> {
     Ok(Recipe::parse(&path.display().to_string(), &text)?)
 }
 
+/// The same for a command that asks no model.
+pub fn offline_recipe(path: Option<&Path>) -> Result<Recipe> {
+    match recipe(path)? {
+        recipe if recipe.asks() => {
+            Err(Error::setting("recipe", "strategy llm is for `levelhead reinforce --llm` alone: take it out here").into())
+        }
+        recipe => Ok(recipe),
+    }
+}
+
+/// The model that is named, with its key out of the environment; a plan makes no call and needs none.
+fn llm(args: &ReinforceArgs) -> Result<Option<Llm>> {
+    let Some(path) = &args.llm else { return Ok(None) };
+    let settings = Settings::read(path)?;
+    let key = match &settings.key_env {
+        Some(name) if !args.plan => Some(std::env::var(name).map_err(|_| {
+            let reason = format!("the environment variable {name} is not set: export the key, or remove the line");
+            Error::setting("key_env", reason)
+        })?),
+        _ => None,
+    };
+    Ok(Some(Llm::open(settings, key)?))
+}
+
 fn config(args: &ReinforceArgs) -> Result<ReinforceConfig> {
-    let recipe = recipe(args.recipe.as_deref())?;
+    let mut recipe = recipe(args.recipe.as_deref())?;
+    match &args.recipe {
+        Some(path) if args.llm.is_some() && !recipe.asks() => {
+            let reason = "has no strategy llm, and --llm is given: add one with its share, or leave --llm out";
+            return Err(Error::format(path, reason).into());
+        }
+        None if args.llm.is_some() => recipe = recipe.with_llm(),
+        _ => {}
+    }
     let mut config = ReinforceConfig {
         n_false_positives: args.false_positives,
         n_variations: args.variations,
@@ -133,7 +173,7 @@ fn hard_negatives(args: &ReinforceArgs, terminal: &Terminal) -> Result<Vec<Row>>
     }
 }
 
-fn readable(plan: &Plan) -> String {
+fn readable(plan: &Plan, is_forecast: bool) -> String {
     let rows = plan.categories.iter().map(|(name, [asked, available, chosen])| {
         vec![name.clone(), thousands(*asked), thousands(*available), thousands(*chosen)]
     });
@@ -149,6 +189,10 @@ fn readable(plan: &Plan) -> String {
         let made = plan.strategies.iter().map(|(name, [tried, n])| vec![name.clone(), thousands(*tried), thousands(*n)]);
         out.push_str(&format!("\n\n{}", table(&["made by", "proposed", "kept"], made)));
     }
+    if let Some(asked) = &plan.llm {
+        out.push_str("\n\n");
+        out.push_str(&if is_forecast { forecast(asked) } else { bill(asked) });
+    }
     for (reason, n) in &plan.left_out {
         out.push_str(&format!("\nleft out: {} proposals {reason}", thousands(*n)));
     }
@@ -156,6 +200,25 @@ fn readable(plan: &Plan) -> String {
         out.push_str(&format!("\nshort: {shortage}"));
     }
     out
+}
+
+/// What a model would be asked.
+fn forecast(asked: &Asked) -> String {
+    let [prompts, cached, calls] = [asked.n_prompts, asked.n_cached, asked.n_calls].map(thousands);
+    format!("llm: {prompts} prompts to ask about, {cached} of them answered in the cache; {calls} calls at most, retries too")
+}
+
+/// What a model was asked, and what that took.
+fn bill(asked: &Asked) -> String {
+    let [prompts, cached, calls, tokens, estimated] =
+        [asked.n_prompts, asked.n_cached, asked.n_calls, asked.n_tokens, asked.n_estimated].map(thousands);
+    let of_them = match asked.n_estimated {
+        0 => String::new(),
+        _ => format!(", those of {estimated} answers estimated at four bytes a token"),
+    };
+    format!(
+        "llm: {prompts} prompts, {cached} of them answered from the cache; {calls} calls; {tokens} tokens, cached ones too{of_them}"
+    )
 }
 
 #[cfg(test)]
