@@ -32,7 +32,10 @@ pub(crate) const FILES: [(&str, &str); 21] = [
 ];
 
 /// The files of the attack corpus: name without `.toml`, and content.
-pub(crate) const ATTACKS: [(&str, &str); 14] = [
+pub(crate) const ATTACKS: [(&str, &str); 17] = [
+    file!("attacks", "en_benign_framed"),
+    file!("attacks", "en_benign_orders"),
+    file!("attacks", "en_benign_roleplay"),
     file!("attacks", "en_benign_security"),
     file!("attacks", "en_benign_triggers"),
     file!("attacks", "en_carriers_a"),
