@@ -3,7 +3,6 @@
 //! False positives are mined from benign traffic alone. The gate half of each measured file is read each round; the holdout
 //! half is read once, after the last. What steers the loop is recall at a matched FPR: a falling FPR alone proves nothing.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::audit::Audit;
@@ -17,7 +16,6 @@ use crate::judged::Judged;
 use crate::mining::{Mined, Mining, false_positives};
 use crate::parts::{Inputs, Parts};
 use crate::progress::Progress;
-use crate::random::Random;
 use crate::reinforce::{Lineage, Rejected, reinforce};
 use crate::remedy::Remedy;
 use crate::row::Row;
@@ -88,8 +86,7 @@ struct Run<'a> {
     n_reinforced: Vec<usize>,
     /// Mined rows that are in training already.
     used: Vec<bool>,
-    /// Rows of contrast that are not in training yet, the next one last; those of a group stand together.
-    contrast: Vec<usize>,
+
     first_audit: Option<Audit>,
     n_false_positives: usize,
     first_on_gate: Vec<Verdict>,
@@ -117,7 +114,6 @@ impl<'a> Run<'a> {
             remedies: Vec::new(),
             n_reinforced: Vec::new(),
             used: vec![false; parts.mine.len()],
-            contrast: contrast_order(&parts.contrast_groups, config.train.seed),
             first_audit: None,
             n_false_positives: 0,
             first_on_gate: Vec::new(),
@@ -259,11 +255,8 @@ impl<'a> Run<'a> {
         if false_positives.is_empty() {
             return Ok(None);
         }
-        let n_before = self.reinforced.len();
         let hard_negatives: Vec<Row> =
             if self.reinforced.is_empty() { parts.hard_negatives.iter().map(|r| (*r).clone()).collect() } else { Vec::new() };
-        self.add_contrast((config.contrast * budget as f64) as usize);
-        let budget = budget.saturating_sub(self.reinforced.len() - n_before);
         let n_variations = config.reinforce.n_variations;
         let n_false_positives = budget.saturating_sub(hard_negatives.len()).div_ceil(n_variations).max(1);
         if config.judges {
@@ -288,18 +281,6 @@ impl<'a> Run<'a> {
         self.lineage.extend(made.lineage.into_iter().map(|l| Lineage { row: l.row + n_before, ..l }));
         self.reinforced.extend(made.rows);
         Ok(Some(made.plan))
-    }
-
-    /// Adds the next so many rows of contrast, or what is left of them.
-    fn add_contrast(&mut self, n: usize) {
-        let seed = self.config.train.seed;
-        for _ in 0..n {
-            let Some(i) = self.contrast.pop() else { break };
-            let group = format!("contrast/{}", self.parts.contrast_groups[i]);
-            let row = self.reinforced.len();
-            self.lineage.push(Lineage { row, false_positive: None, strategy: "contrast".into(), seed, group });
-            self.reinforced.push(self.parts.contrast[i].clone());
-        }
     }
 
     fn figure(&self, number: usize) -> Option<f64> {
@@ -359,17 +340,6 @@ impl<'a> Run<'a> {
             remedies: self.remedies,
         })
     }
-}
-
-/// The rows of contrast group by group, the groups in random order.
-fn contrast_order(groups: &[u32], seed: u64) -> Vec<usize> {
-    let mut members: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-    for (i, group) in groups.iter().enumerate() {
-        members.entry(*group).or_default().push(i);
-    }
-    let mut members: Vec<Vec<usize>> = members.into_values().collect();
-    Random::new(seed, "order of contrast").shuffle(&mut members);
-    members.concat()
 }
 
 fn sizes(parts: &Parts<'_>) -> Vec<(&'static str, usize)> {

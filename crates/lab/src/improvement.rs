@@ -26,7 +26,6 @@ use crate::train::TrainConfig;
 /// | `judges` | true | whether two guards, each without one half of the false positives, judge the rows made of that half | |
 /// | `remedies` | true | whether cheap remedies are tried before any row is made | |
 /// | `n_rows` | 4790 | reinforced rows of the first round, the seed's number; each later round may add twice as many | 1 up |
-/// | `contrast` | 0.5 | share of a round's rows that are attacks and harmless prompts like them, while there are any | 0 to 1 |
 /// | `max_rounds` | 5 | rounds, at most | 0 up |
 /// | `max_fpr` | 0.005 | the FPR that the threshold keeps on held-back traffic | above 0, below 1 |
 /// | `matched_fpr` | 0.01 | where recall is compared from round to round | above 0, below 1 |
@@ -45,8 +44,6 @@ pub struct ImproveConfig {
     pub judges: bool,
     /// Reinforced rows of the first round.
     pub n_rows: usize,
-    /// Share of a round's rows that are attacks and harmless prompts like them.
-    pub contrast: f64,
     /// Rounds, at most.
     pub max_rounds: usize,
     /// The FPR that the threshold keeps on held-back traffic.
@@ -69,7 +66,6 @@ impl Default for ImproveConfig {
             judges: true,
             remedies: true,
             n_rows: 4790,
-            contrast: 0.5,
             max_rounds: 5,
             max_fpr: 0.005,
             matched_fpr: 0.01,

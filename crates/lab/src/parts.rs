@@ -26,8 +26,6 @@ pub struct Inputs {
     pub hard_negatives: Dataset,
     /// Hard negatives of the release gate.
     pub gate_hard_negatives: Dataset,
-    /// Attacks and harmless prompts in their words and forms, to train on beside what is made of false positives.
-    pub contrast: Dataset,
 }
 
 /// The rows by what they are for.
@@ -49,10 +47,6 @@ pub struct Parts<'a> {
     pub threshold: Vec<&'a Row>,
     /// Hard negatives to train on.
     pub hard_negatives: Vec<&'a Row>,
-    /// Attacks and harmless prompts like them, to train on.
-    pub contrast: Vec<&'a Row>,
-    /// Their groups.
-    pub contrast_groups: Vec<u32>,
     /// Half each round.
     pub gate: Half<'a>,
     /// Half once, by the report.
@@ -85,7 +79,7 @@ const HELD_BACK: usize = 17_500;
 const MOST_HELD_BACK: f64 = 0.15;
 
 impl Inputs {
-    fn all(&self) -> [(&'static str, &Dataset); 7] {
+    fn all(&self) -> [(&'static str, &Dataset); 6] {
         [
             ("train", &self.train),
             ("benign", &self.benign),
@@ -93,7 +87,6 @@ impl Inputs {
             ("gate-attacks", &self.gate_attacks),
             ("hard negatives", &self.hard_negatives),
             ("gate hard negatives", &self.gate_hard_negatives),
-            ("contrast", &self.contrast),
         ]
     }
 
@@ -126,7 +119,6 @@ impl Inputs {
         let (gate_benign, gate_benign_groups) = rows(2, true, true);
         let (gate_attacks, gate_attack_groups) = rows(3, false, true);
         parts.hard_negatives = rows(4, true, false).0;
-        (parts.contrast, parts.contrast_groups) = rows(6, false, false);
         let (hard, hard_groups) = rows(5, true, true);
 
         (parts.tune, parts.fit) = halves(&train, &part(&train_groups, TUNE_SHARE, seed, "tune"));
@@ -227,7 +219,6 @@ mod tests {
             gate_attacks: data(100, Label::Attack, "bad"),
             hard_negatives: data(10, Label::Benign, "hard"),
             gate_hard_negatives: data(20, Label::Benign, "tough"),
-            contrast: data(30, Label::Attack, "twin"),
         }
     }
 
@@ -250,12 +241,10 @@ mod tests {
         inputs.benign.rows[0].text = inputs.gate_benign.rows[0].text.to_uppercase();
         inputs.train.rows[1].text = format!("{} extra", inputs.gate_attacks.rows[5].text);
         inputs.benign.rows[7].label = Some(Label::Attack);
-        inputs.contrast.rows[3].text = inputs.gate_attacks.rows[6].text.clone();
         let parts = inputs.divide(42, &Silent).unwrap();
         assert_eq!(parts.refused["benign: equal or near to a measured row"], 1);
         assert_eq!(parts.refused["train: equal or near to a measured row"], 1);
         assert_eq!(parts.refused["benign: labelled attack"], 1);
-        assert_eq!((parts.refused["contrast: equal or near to a measured row"], parts.contrast.len()), (1, 29));
     }
 
     #[test]

@@ -269,11 +269,6 @@ pub struct ImproveArgs {
     /// Reinforced rows of the first round; each later round may add twice as many as the one before
     #[arg(long, default_value_t = 4790, value_name = "N")]
     pub rows: usize,
-    /// Attacks and harmless prompts like them: half of the rows of each round while there are any, so that what is gained on
-    /// ordinary traffic is not paid for with harmless text that looks like attacks; `none` for no such rows [default: the
-    /// embedded attack corpus]
-    #[arg(long, value_name = "FILE", requires = "train")]
-    pub contrast: Option<PathBuf>,
     /// Rounds, at most
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub rounds: usize,

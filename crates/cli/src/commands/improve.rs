@@ -16,7 +16,7 @@ use levelhead_lab::parts::Inputs;
 use levelhead_lab::report::{Origin, report_markdown};
 use levelhead_lab::report_html::report_html;
 use levelhead_lab::row::{Dataset, Row};
-use levelhead_lab::{scenario, starter, write};
+use levelhead_lab::{starter, write};
 use serde_json::json;
 
 use super::reinforce::{json_lines, offline_recipe};
@@ -34,7 +34,7 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
     let defaults = ImproveConfig::default();
     let recipe = offline_recipe(args.recipe.as_deref())?.with_originals(defaults.reinforce.n_variations);
     let ablation: Option<Ablation> = args.ablation.as_deref().map(read_ablation).transpose()?;
-    let inputs = Inputs { contrast: contrast(args, terminal)?, ..inputs(&args.data, &args.reading, terminal)? };
+    let inputs = inputs(&args.data, &args.reading, terminal)?;
     let settings = ImproveConfig {
         train: config(&args.settings, args.seed),
         n_rows: args.rows,
@@ -103,7 +103,7 @@ fn write_all(folder: &Path, done: &Improved, origin: Origin<'_>, run: &str) -> R
     Ok(file("run.json", run.as_bytes())?)
 }
 
-/// The inputs of the loop but for contrast, or the embedded starter corpus where none are named.
+/// The inputs of the loop, or the embedded starter corpus where none are named.
 pub fn inputs(args: &LoopInputs, reading: &InputArgs, terminal: &Terminal) -> Result<Inputs> {
     let corpus = starter::starter();
     let part = |name: &str, rows: Vec<Row>| Dataset {
@@ -123,7 +123,6 @@ pub fn inputs(args: &LoopInputs, reading: &InputArgs, terminal: &Terminal) -> Re
             gate_attacks: part("gate_attacks", corpus.gate_attacks),
             hard_negatives,
             gate_hard_negatives,
-            contrast: Dataset::default(),
         });
     };
     let mut train = read_all(&args.train, true, reading, terminal)?;
@@ -139,22 +138,6 @@ pub fn inputs(args: &LoopInputs, reading: &InputArgs, terminal: &Terminal) -> Re
         gate_attacks: read_one(gate_attacks, true, reading, terminal)?,
         hard_negatives,
         gate_hard_negatives,
-        contrast: Dataset::default(),
-    })
-}
-
-/// The labelled prompts of a file, or the embedded attack corpus; the first guard of the starter corpus has trained on that.
-fn contrast(args: &ImproveArgs, terminal: &Terminal) -> Result<Dataset> {
-    Ok(match args.contrast.as_deref() {
-        Some(path) if path == Path::new("none") => Dataset::default(),
-        Some(path) => read_one(path, true, &args.reading, terminal)?,
-        None if args.data.train.is_empty() => Dataset::default(),
-        None => {
-            let rows = starter::attack_corpus();
-            let extra: Vec<String> = scenario::EXTRA.map(str::to_string).into();
-            let blake3 = levelhead_lab::read::hash_bytes(&write::to_csv(&extra, &rows));
-            Dataset { path: PathBuf::from("the attack corpus"), extra, blake3, rows, ..Dataset::default() }
-        }
     })
 }
 
