@@ -171,7 +171,7 @@ pub(crate) fn featurize(
                     prompt.read(&row.text);
                     let texts = prompt.texts().map(|text| {
                         features.clear();
-                        let n_segments = spec.extract(text, &mut extractor, |segment, some| {
+                        let n_segments = spec.extract(text.into(), &mut extractor, |segment, some| {
                             features.extend(some.iter().map(|f| (f.slot(segment), *f)));
                         });
                         Reading::new(&features, n_segments)

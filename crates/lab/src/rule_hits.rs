@@ -39,7 +39,7 @@ pub fn find_hits(pack: &RulePack, rows: &[Row], progress: &dyn Progress) -> Hits
         let mut prompt = Prompt::default();
         let matched = |row: &Row| {
             prompt.read(&row.text);
-            let mut rules: Vec<usize> = prompt.plain_texts().flat_map(|text| pack.match_indices(text)).collect();
+            let mut rules: Vec<usize> = prompt.texts().flat_map(|text| pack.match_indices(text)).collect();
             rules.sort_unstable();
             rules.dedup();
             rules

@@ -103,7 +103,7 @@ impl Case {
         let mut texts = Vec::new();
         for row in rows {
             prompt.read(&row.text);
-            texts.extend(prompt.plain_texts().cloned());
+            texts.extend(prompt.texts().cloned());
         }
         Case { texts, is_attack, chooses }
     }

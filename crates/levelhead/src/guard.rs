@@ -61,7 +61,7 @@ impl Guard {
         let probability = strongest.map_or(Probability(0.0), |top| self.calibration.probability(top.logit));
         let mut threats: Vec<Threat> = Vec::new();
         let mut family: Option<String> = None;
-        for rule in read.plain_texts().flat_map(|text| self.rules.matches(text)) {
+        for rule in read.texts().flat_map(|text| self.rules.matches(text)) {
             if threats.iter().any(|t| t.rule_id == rule.id) {
                 continue;
             }
@@ -102,7 +102,7 @@ impl Guard {
     pub fn breaks_a_rule(&self, prompt: &str) -> bool {
         let mut read = Prompt::default();
         read.read(prompt);
-        read.plain_texts().any(|text| self.rules.matches(text).next().is_some())
+        read.texts().any(|text| self.rules.matches(text).next().is_some())
     }
 
     /// What a prompt is about, by the name of a benign category; nothing where the guard was trained on rows without any.
@@ -119,6 +119,7 @@ impl Guard {
     fn strongest<'a>(&self, prompt: &'a Prompt, reader: &mut Reader) -> Option<Strongest<'a>> {
         let mut top: Option<Strongest> = None;
         for (nth, text) in prompt.texts().enumerate() {
+            let text = Text::from(text);
             if let Some((span, logit)) = self.model.strongest(text, reader)
                 && top.as_ref().is_none_or(|t| logit > t.logit)
             {

@@ -40,23 +40,6 @@ pub enum Disguise {
     Spelling,
 }
 
-impl Disguise {
-    /// A character of the private use area that stands before the text, so that the classifier sees that it was hidden.
-    pub(crate) fn mark(self) -> char {
-        match self {
-            Disguise::Base64 => '\u{e001}',
-            Disguise::Hex => '\u{e002}',
-            Disguise::Binary => '\u{e003}',
-            Disguise::Decimal => '\u{e004}',
-            Disguise::Escapes => '\u{e005}',
-            Disguise::Morse => '\u{e006}',
-            Disguise::Shifted => '\u{e007}',
-            Disguise::Reversed => '\u{e008}',
-            Disguise::Spelling => '\u{e009}',
-        }
-    }
-}
-
 impl fmt::Display for Disguise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
