@@ -281,13 +281,20 @@ fn settings(config: &AblateConfig, n_hard_negatives: usize) -> Vec<Setting> {
                         .map(|s| setting(*factor, s.name().to_string(), n_fps, n_variations, Recipe::all().without(s))),
                 );
             }
-            Factor::Amount => all.extend([1000, 2395, 4790, 9580, 19_160, 100_000].map(|n: usize| Setting {
+            Factor::Amount => all.extend([1000, 2395, 4790, 9580, 19_160, ALL].map(|n: usize| Setting {
                 most: n,
-                ..setting(*factor, n.to_string(), n.div_ceil(n_variations), n_variations, with_originals(n_variations))
+                ..setting(*factor, amount(n), n.div_ceil(n_variations), n_variations, with_originals(n_variations))
             })),
         }
     }
     all
+}
+
+/// More rows than the false positives of any traffic give.
+const ALL: usize = 100_000;
+
+fn amount(n: usize) -> String {
+    if n == ALL { "all".to_string() } else { n.to_string() }
 }
 
 impl Setting {

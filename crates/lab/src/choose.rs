@@ -1,4 +1,5 @@
-//! Which false positives to spend the budget on: by category priority, spread over the clusters.
+//! Which false positives to spend the budget on: by category priority, spread over the clusters, and inside a cluster by how
+//! many entries of the traffic a prompt stands for and how sure the guard is of it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -66,6 +67,8 @@ pub struct Plan {
     /// Clusters that the chosen ones come from, and the distinct false positives of those clusters: what can be expected to go,
     /// at most.
     pub reach: [usize; 2],
+    /// Entries of the traffic that those stand for, and that all false positives stand for.
+    pub entries: [usize; 2],
     /// By category: asked for, available, chosen.
     pub categories: BTreeMap<String, [usize; 3]>,
     /// By strategy: rows proposed, rows kept.
@@ -101,14 +104,22 @@ pub(crate) fn key(text: &str) -> String {
     normalize(text).as_str().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The candidates with distinct prompts, first come first kept.
-pub(crate) fn distinct(false_positives: &[Candidate]) -> Vec<&Candidate> {
-    let mut seen = HashSet::new();
-    false_positives.iter().filter(|fp| seen.insert(key(&fp.prompt))).collect()
+/// The candidates with distinct prompts; the first of equals stands for the entries of all.
+pub(crate) fn distinct(false_positives: &[Candidate]) -> Vec<Candidate> {
+    let mut place_of: HashMap<String, usize> = HashMap::new();
+    let mut merged: Vec<Candidate> = Vec::new();
+    for fp in false_positives {
+        let place = *place_of.entry(key(&fp.prompt)).or_insert(merged.len());
+        match merged.get_mut(place) {
+            Some(first) => first.entries += fp.entries,
+            None => merged.push(fp.clone()),
+        }
+    }
+    merged
 }
 
 /// Fills each category's quota, cluster after cluster in turn, so that no large cluster takes it all.
-pub(crate) fn choose<'a>(candidates: &[&'a Candidate], config: &ReinforceConfig, plan: &mut Plan) -> Vec<&'a Candidate> {
+pub(crate) fn choose<'a>(candidates: &'a [Candidate], config: &ReinforceConfig, plan: &mut Plan) -> Vec<&'a Candidate> {
     let mut by_category: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
     for fp in candidates {
         by_category.entry(&fp.category).or_default().push(fp);
@@ -143,7 +154,9 @@ pub(crate) fn choose<'a>(candidates: &[&'a Candidate], config: &ReinforceConfig,
         chosen.extend(taken);
     }
     let clusters: HashSet<&str> = chosen.iter().map(|fp| fp.cluster.as_str()).collect();
-    plan.reach = [clusters.len(), candidates.iter().filter(|fp| clusters.contains(fp.cluster.as_str())).count()];
+    let within = || candidates.iter().filter(|fp| clusters.contains(fp.cluster.as_str()));
+    plan.reach = [clusters.len(), within().count()];
+    plan.entries = [within().map(|fp| fp.entries).sum(), candidates.iter().map(|fp| fp.entries).sum()];
     chosen
 }
 
@@ -171,20 +184,25 @@ fn quotas(by_category: &BTreeMap<&str, Vec<&Candidate>>, config: &ReinforceConfi
         .collect()
 }
 
-/// The false positives, taken from the clusters in turn; a cluster's turns grow with the square root of its size.
+/// The false positives, taken from the clusters in turn; a cluster's turns grow with the square root of its entries.
+///
+/// Inside a cluster they come at random, one of twice the entries or twice the score twice as likely first (Efraimidis,
+/// Spirakis, 2006: the least of -ln(u) / weight).
 fn spread<'a>(available: &[&'a Candidate], seed: u64) -> Vec<&'a Candidate> {
     let mut clusters: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
     for fp in available {
         clusters.entry(&fp.cluster).or_default().push(fp);
     }
     let mut random = Random::new(seed, "choice of false positives");
-    // The k-th of a cluster of size s stands at (k + u) / sqrt(s): sorting by it deals the turns out.
+    // The k-th of a cluster of s entries stands at (k + u) / sqrt(s): sorting by it deals the turns out.
     let mut order: Vec<(f64, &Candidate)> = Vec::new();
-    for list in clusters.values_mut() {
-        random.shuffle(list);
-        let root = (list.len() as f64).sqrt();
+    for list in clusters.values() {
+        let weight = |fp: &Candidate| fp.entries.max(1) as f64 * fp.score.clamp(0.01, 1.0);
+        let mut drawn: Vec<(f64, &Candidate)> = list.iter().map(|fp| (-(1.0 - random.unit()).ln() / weight(fp), *fp)).collect();
+        drawn.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let root = (list.iter().map(|fp| fp.entries.max(1)).sum::<usize>() as f64).sqrt();
         let offset = random.unit();
-        order.extend(list.iter().enumerate().map(|(k, fp)| ((k as f64 + offset) / root, *fp)));
+        order.extend(drawn.iter().enumerate().map(|(k, (_, fp))| ((k as f64 + offset) / root, *fp)));
     }
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
     order.into_iter().map(|(_, fp)| fp).collect()
@@ -209,5 +227,30 @@ mod tests {
         let small = order[..40].iter().filter(|f| f.cluster == "secret").count();
         // Proportional sampling would give 7 of 40; sqrt(50) against sqrt(250) gives 12.
         assert!((11..=14).contains(&small), "{small}");
+    }
+
+    #[test]
+    fn what_many_entries_say_and_the_guard_is_sure_of_comes_first() {
+        let candidate = |i: usize, entries: usize, score: f64| Candidate {
+            id: i.to_string(),
+            prompt: format!("prompt {i}"),
+            cluster: "password".into(),
+            entries,
+            score,
+            ..Candidate::default()
+        };
+        let all: Vec<Candidate> =
+            (0..300).map(|i| candidate(i, if i % 3 == 0 { 9 } else { 1 }, if i % 3 == 1 { 0.1 } else { 0.9 })).collect();
+        let order = spread(&all.iter().collect::<Vec<_>>(), 1);
+        let first = |rest: usize| order[..100].iter().filter(|fp| fp.id.parse::<usize>().unwrap() % 3 == rest).count();
+        // Weights 8.1, 0.1 and 0.9: the first hundred are nearly all of the first kind, hardly any of the second.
+        assert!(first(0) > 70 && first(1) < 8 && first(2) > first(1), "{} {} {}", first(0), first(1), first(2));
+    }
+
+    #[test]
+    fn a_prompt_that_comes_again_is_one_candidate_of_more_entries() {
+        let fp = |prompt: &str| Candidate { prompt: prompt.into(), entries: 1, ..Candidate::default() };
+        let merged = distinct(&[fp("Reset my password"), fp("Other"), fp("reset  my password")]);
+        assert_eq!(merged.iter().map(|fp| fp.entries).collect::<Vec<_>>(), [2, 1]);
     }
 }

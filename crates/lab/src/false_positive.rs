@@ -140,6 +140,8 @@ pub struct Candidate {
     pub phrase: Option<String>,
     /// P(attack) by the guard.
     pub score: f64,
+    /// Entries of the traffic that the prompt stands for.
+    pub entries: usize,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::audit::Audit;
 use crate::calibrate::calibrate;
 use crate::choose::{Plan, ReinforceConfig};
 use crate::crossval::premium;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gate::Gates;
 use crate::improvement::{ImproveConfig, Improved, Round, Tried};
 use crate::judged::Judged;
@@ -31,6 +31,9 @@ use levelhead::{Guard, RulePack, Verdict};
 pub fn improve(inputs: &Inputs, gates: &Gates, config: &ImproveConfig, progress: &dyn Progress) -> Result<Improved> {
     config.train.check()?;
     config.calibrate().check()?;
+    if !(0.0..=1.0).contains(&config.max_over_defense) {
+        return Err(Error::setting("max-over-defense", "is not between 0 and 1"));
+    }
     let seed = config.train.seed;
     let parts = inputs.divide(seed, progress)?;
     for (reason, n) in &parts.refused {
@@ -56,6 +59,12 @@ pub fn improve(inputs: &Inputs, gates: &Gates, config: &ImproveConfig, progress:
         run.round(number, Some(plan), started)?;
         if run.rounds[number].gate.passed {
             ended = format!("the gates passed in round {number}");
+            break;
+        }
+        let over_defense = run.rounds[number].over_defense();
+        if over_defense > config.max_over_defense {
+            let [now, most] = [over_defense, config.max_over_defense].map(|share| 100.0 * share);
+            ended = format!("round {number} flags {now:.1} % of the harmless rows beside the attacks, {most} % are allowed");
             break;
         }
         if let (Some(now), Some(before)) = (run.figure(number), run.best_before(number))
@@ -296,7 +305,8 @@ impl<'a> Run<'a> {
         let passed = self.rounds.iter().position(|r| r.gate.passed);
         let best = passed.unwrap_or_else(|| {
             let figure = |n: &usize| self.figure(*n).unwrap_or(0.0);
-            (0..self.rounds.len()).max_by(|a, b| figure(a).total_cmp(&figure(b)).then(b.cmp(a))).unwrap_or(0)
+            let allowed = |n: &usize| *n == 0 || self.rounds[*n].over_defense() <= self.config.max_over_defense;
+            (0..self.rounds.len()).filter(allowed).max_by(|a, b| figure(a).total_cmp(&figure(b)).then(b.cmp(a))).unwrap_or(0)
         });
         let holdout = &self.parts.holdout;
         let [first, chosen] = [&self.guards[0], &self.guards[best]].map(|g| g.clone());

@@ -30,6 +30,7 @@ use crate::train::TrainConfig;
 /// | `max_fpr` | 0.005 | the FPR that the threshold keeps on held-back traffic | above 0, below 1 |
 /// | `matched_fpr` | 0.01 | where recall is compared from round to round | above 0, below 1 |
 /// | `least_gain` | 0.002 | a round that gains less recall than this is the last | |
+/// | `max_over_defense` | 1 | share of the harmless rows beside the attacks that a round may flag at the matched FPR, or it is not taken | 0 to 1 |
 /// | `premium_folds` | 3 | parts of the cross-validation behind the leakage premium; 0 leaves it out | 0, 2 up |
 /// | `near_misses` | 0.02 | share of the mined traffic that counts as false positives, or nearly: the highest scores | 0 to 1 |
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub struct ImproveConfig {
     pub matched_fpr: f64,
     /// A round that gains less recall than this is the last.
     pub least_gain: f64,
+    /// Share of the harmless rows beside the attacks that a round may flag at the matched FPR.
+    pub max_over_defense: f64,
     /// Parts of the cross-validation behind the leakage premium.
     pub premium_folds: u32,
     /// Share of the mined traffic that counts as false positives, or nearly.
@@ -70,6 +73,7 @@ impl Default for ImproveConfig {
             max_fpr: 0.005,
             matched_fpr: 0.01,
             least_gain: 0.002,
+            max_over_defense: 1.0,
             premium_folds: 3,
             near_misses: 0.02,
         }
@@ -110,6 +114,13 @@ pub struct Round {
     pub gate: GateReport,
     /// How long the round took, in seconds.
     pub seconds: f64,
+}
+
+impl Round {
+    /// Share of the harmless rows beside the attacks that is flagged at the matched FPR; 0 where there are none.
+    pub fn over_defense(&self) -> f64 {
+        self.matched.as_ref().and_then(|m| m.all_over_defense().rate()).unwrap_or(0.0)
+    }
 }
 
 /// What came of a remedy, on the gate half.

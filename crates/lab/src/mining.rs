@@ -141,6 +141,7 @@ pub fn false_positives(found: &Audit) -> Vec<Candidate> {
             cluster: cluster.map_or(String::new(), |c| c.phrase.clone()),
             phrase: cluster.filter(|c| c.kind == ClusterKind::Phrase).map(|c| c.phrase.clone()),
             score: fp.score.unwrap_or(1.0),
+            entries: 1,
         }
     };
     found.fp_details.iter().map(candidate).collect()

@@ -85,19 +85,19 @@ pub struct Reinforced {
 /// # Errors
 /// As [`reinforce`].
 pub fn plan(false_positives: &[Candidate], llm: Option<&Llm>, config: &ReinforceConfig) -> Result<Plan> {
-    let (chosen, plan) = chosen(false_positives, config)?;
+    let candidates = distinct(false_positives);
+    let (chosen, plan) = chosen(&candidates, config)?;
     let requests = requests(&chosen, &deals(chosen.len(), config), config);
     Ok(Plan { llm: model(llm, config)?.map(|llm| llm.forecast(&requests.0)), ..plan })
 }
 
-fn chosen<'a>(false_positives: &'a [Candidate], config: &ReinforceConfig) -> Result<(Vec<&'a Candidate>, Plan)> {
+fn chosen<'a>(candidates: &'a [Candidate], config: &ReinforceConfig) -> Result<(Vec<&'a Candidate>, Plan)> {
     check(config)?;
-    let candidates = distinct(false_positives);
     if candidates.is_empty() {
         return Err(Error::data("the audit holds no false positive: there is nothing to reinforce"));
     }
     let mut plan = Plan { n_available: candidates.len(), ..Plan::default() };
-    Ok((choose(&candidates, config, &mut plan), plan))
+    Ok((choose(candidates, config, &mut plan), plan))
 }
 
 /// How many rows of each false positive each step of the recipe gets.
@@ -239,6 +239,7 @@ mod tests {
             cluster: cluster.to_string(),
             phrase: Some(cluster.to_string()),
             score: 0.9,
+            entries: 1,
         }
     }
 

@@ -129,6 +129,16 @@ fn verdict(out: &mut String, run: &Improved) {
         percent(&best.false_positives)
     );
     let _ = writeln!(out, "| mean recall at the calibrated threshold | {} | {} |\n", mean(&first.recall), mean(&best.recall));
+    let [from, to] = [0, run.best].map(|n| run.rounds[n].over_defense());
+    if to > from {
+        let _ = writeln!(
+            out,
+            "**It has a price.** At {fpr} % FPR on the gate half {:.1} % of the harmless rows beside the attacks are flagged, {:.1} % by \
+             the first guard; `--max-over-defense` holds that down.\n",
+            100.0 * to,
+            100.0 * from
+        );
+    }
     let _ = writeln!(out, "The loop ended because {}. The guard is that of round {}.\n", run.ended, run.best);
     let _ = writeln!(out, "## Gates on the holdout\n\n{}", gate_markdown(&run.holdout));
 }

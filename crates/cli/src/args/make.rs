@@ -291,6 +291,10 @@ pub struct ImproveArgs {
     /// starter corpus, whose held-back traffic is too small to keep so little, 0.01]
     #[arg(long, value_name = "RATE")]
     pub max_fpr: Option<f64>,
+    /// Take no round that flags more of the harmless rows beside the attacks of --gate-attacks, where 1 % of the benign
+    /// prompts are flagged; what is gained on ordinary traffic is paid for there
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE")]
+    pub max_over_defense: f64,
     /// Settings of the trainer.
     #[command(flatten)]
     pub settings: TrainSettings,

@@ -41,6 +41,7 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
         remedies: !args.no_remedies,
         max_rounds: args.rounds,
         max_fpr: args.max_fpr.unwrap_or(if args.data.benign.is_some() { 0.005 } else { 0.01 }),
+        max_over_defense: args.max_over_defense,
         premium_folds: args.premium_folds.unwrap_or(if args.data.benign.is_some() { 3 } else { 2 }),
         reinforce: ReinforceConfig { recipe, ..defaults.reinforce.clone() },
         ..defaults

@@ -180,10 +180,14 @@ fn readable(plan: &Plan, is_forecast: bool) -> String {
     let mut out = format!("{} distinct false positives\n", thousands(plan.n_available));
     out.push_str(&table(&["category", "asked for", "available", "chosen"], rows).to_string());
     let [n_clusters, n_reached] = plan.reach;
+    let [n_within, n_entries] = plan.entries;
     out.push_str(&format!(
-        "\nthe chosen come from {} clusters, which hold {} of the false positives: at most so many can be expected to go",
+        "\nthe chosen come from {} clusters, which hold {} of the false positives and {} of the {} entries that these stand \
+         for: at most so many can be expected to go",
         thousands(n_clusters),
-        thousands(n_reached)
+        thousands(n_reached),
+        thousands(n_within),
+        thousands(n_entries)
     ));
     if !plan.strategies.is_empty() {
         let made = plan.strategies.iter().map(|(name, [tried, n])| vec![name.clone(), thousands(*tried), thousands(*n)]);

@@ -107,8 +107,10 @@ fn a_rule_pack_that_cannot_be_checked_names_the_option_or_the_file() {
 
 #[test]
 fn a_false_positive_rate_is_looked_at_before_the_work() {
-    let run = Folder::with_inputs().run(&format!("{IMPROVE} {SMALL} --max-fpr 2"));
+    let folder = Folder::with_inputs();
+    let run = folder.run(&format!("{IMPROVE} {SMALL} --max-fpr 2"));
     assert!(!run.stderr.contains("round 0"), "{}", run.stderr);
+    fails(&folder, &format!("{IMPROVE} {SMALL} --max-over-defense 1.5"), "max-over-defense: is not between 0 and 1");
 }
 
 #[test]

@@ -159,6 +159,33 @@ fn the_loop_leaves_a_run_that_other_commands_take() {
 }
 
 #[test]
+fn a_round_that_flags_too_much_beside_the_attacks_is_not_taken() {
+    let folder = Folder::with_inputs();
+    // Harmless texts with the whole of an attack in them: no guard can tell the two apart.
+    let attacks = prompts(Words::Attack, 120, 37);
+    let quoted: Vec<String> = attacks.iter().map(|a| format!("{a} said the old book of riddles")).collect();
+    folder.write("hidden.csv", csv(&attacks, 1) + body(&csv(&quoted, 0)));
+    folder.write("gate.csv", csv(&prompts(Words::Everyday, 400, 27), 0));
+    let args = format!(
+        "improve --train labelled.csv --benign benign.csv --gate-benign gate.csv --gate-attacks hidden.csv --max-fpr 0.1 \
+         --rounds 2 {SMALL} -o run"
+    );
+    folder.run(&format!("{args} --max-over-defense 0.01"));
+    let report = folder.json("run/run.json");
+    assert_eq!((&report["best_round"], report["rounds"].as_array().unwrap().len()), (&json!(0), 2));
+    assert!(
+        report["ended"].as_str().unwrap().contains("harmless rows beside the attacks, 1 % are allowed"),
+        "{}",
+        report["ended"]
+    );
+    let over_defense = |of: &serde_json::Value| {
+        of["over_defense"].as_object().unwrap().values().map(|c| c["hits"].as_u64().unwrap()).sum::<u64>()
+    };
+    let holdout = &report["holdout"];
+    assert!(over_defense(&holdout["within"]) <= over_defense(&holdout["matched"][0]));
+}
+
+#[test]
 fn an_ablation_is_measured_and_shown_in_the_report() {
     let folder = Folder::with_inputs();
     let files = "--train labelled.csv --benign benign.csv --gate-benign traffic.csv --gate-attacks attacks.csv";
