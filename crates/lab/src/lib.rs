@@ -32,7 +32,6 @@ pub mod train;
 pub mod subject;
 pub mod words;
 pub mod language;
-pub mod category;
 pub mod slice;
 pub mod false_positive;
 mod phrase;

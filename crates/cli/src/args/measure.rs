@@ -48,8 +48,7 @@ pub struct ScanArgs {
 #[command(after_help = "Example:
   levelhead audit --guard default --benign traffic.parquet -o audit
 
-DIR gets audit.json (for `levelhead reinforce` and for machines) and audit.md (for people).
-Prompts whose file gives no category get one from the default guard.")]
+DIR gets audit.json (for `levelhead reinforce` and for machines) and audit.md (for people).")]
 pub struct AuditArgs {
     /// The guard: `default`, a .lh file, or a .toml guard spec
     #[arg(long, required_unless_present = "results")]

@@ -4,20 +4,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use levelhead::Guard;
 use levelhead_lab::Error;
 use levelhead_lab::audit::{Audit, AuditInput, audit};
 use levelhead_lab::audit_file::read_audit;
 use levelhead_lab::audit_report::audit_markdown;
-use levelhead_lab::category::name_missing;
 use levelhead_lab::output::{Output, write_file};
-use levelhead_lab::progress::Progress;
 use levelhead_lab::row::Row;
 use levelhead_lab::subject::Subject;
 
 use crate::args::AuditArgs;
 use crate::inputs::read_one;
-use crate::terminal::{Terminal, print, thousands};
+use crate::terminal::{Terminal, print};
 
 /// Runs the command.
 pub fn run(args: &AuditArgs, terminal: &Terminal) -> Result<ExitCode> {
@@ -42,13 +39,9 @@ pub fn run(args: &AuditArgs, terminal: &Terminal) -> Result<ExitCode> {
 
 fn judge(guard: &str, benign: &Path, args: &AuditArgs, terminal: &Terminal) -> Result<Audit> {
     let subject = Subject::open(guard)?;
-    let mut data = read_one(benign, false, &args.reading, terminal)?;
+    let data = read_one(benign, false, &args.reading, terminal)?;
     if data.rows.iter().all(Row::is_attack) {
         return Err(Error::format(benign, "all rows are labelled attack: benign prompts are needed").into());
-    }
-    let n_named = name_missing(&mut data.rows, &Guard::embedded());
-    if n_named > 0 {
-        terminal.say(&format!("{} prompts without a category: the default guard named one for each", thousands(n_named)));
     }
     let verdicts = subject.judge(&data.rows, terminal)?;
     let has_languages = data.extra.iter().any(|c| c == "lang");
