@@ -9,12 +9,17 @@ use crate::choose::key;
 use crate::error::Result;
 use crate::false_positive::Candidate;
 use crate::fluency::Fluency;
+use crate::group::{GroupConfig, group};
 use crate::near::NearIndex;
 use crate::progress::{Progress, Silent};
 use crate::row::{Label, Row};
+use crate::split::part;
 use crate::strategy::Proposal;
 use crate::subject::judge_rows;
 use crate::train::{TrainConfig, train};
+
+/// Share of the groups of labelled rows that decides when the training of a judge stops.
+const TUNE_SHARE: f64 = 0.05;
 
 /// Guards that judge what has not trained them.
 #[derive(Debug)]
@@ -50,6 +55,27 @@ impl Judges {
         };
         let [a, b] = [one(0)?, one(1)?];
         Ok(Judges { limits: [a.1, b.1], guards: [a.0, b.0] })
+    }
+
+    /// The same from labelled rows of which some are held back for tuning; nothing where they are too few, or of one class.
+    ///
+    /// # Errors
+    /// As [`train`].
+    pub fn of_labelled(
+        rows: &[&Row],
+        false_positives: &[Candidate],
+        config: TrainConfig,
+        progress: &dyn Progress,
+    ) -> Result<Option<Judges>> {
+        let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+        let tunes = part(&group(&texts, GroupConfig::default(), progress).ids, TUNE_SHARE, config.seed, "tune");
+        let side = |want: bool| -> Vec<&Row> { rows.iter().zip(&tunes).filter(|x| *x.1 == want).map(|x| *x.0).collect() };
+        let (fit, tune) = (side(false), side(true));
+        let of_one_class = |part: &[&Row]| part.iter().all(|row| row.is_attack()) || !part.iter().any(|row| row.is_attack());
+        if of_one_class(&fit) || of_one_class(&tune) {
+            return Ok(None);
+        }
+        Judges::train(&fit, &tune, false_positives, config, progress).map(Some)
     }
 
     /// Which half a false positive is in.

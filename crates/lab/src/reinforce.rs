@@ -138,7 +138,8 @@ pub fn reinforce(
     config: &ReinforceConfig,
     progress: &dyn Progress,
 ) -> Result<Reinforced> {
-    let (chosen, mut plan) = chosen(false_positives, config)?;
+    let candidates = distinct(false_positives);
+    let (chosen, mut plan) = chosen(&candidates, config)?;
     let deals = deals(chosen.len(), config);
     let mut written = vec![Vec::new(); chosen.len()];
     if let Some(llm) = model(sources.llm, config)? {

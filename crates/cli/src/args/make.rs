@@ -206,9 +206,13 @@ pub struct ReinforceArgs {
     /// Take variations first from these real benign prompts
     #[arg(long, value_name = "FILE")]
     pub pool: Option<PathBuf>,
-    /// Attacks: no row may be equal to or nearly equal to one (benign rows in the file are ignored)
+    /// Labelled prompts, such as your training data: no row may be equal to or near an attack, and two guards trained on them
+    /// and on half of the false positives each judge what is made of the other half
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub attacks: Vec<PathBuf>,
+    /// Train no guards that judge the rows
+    #[arg(long, requires = "attacks")]
+    pub no_judges: bool,
     /// Prompts that are measured on: no row may be equal to or nearly equal to one
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub measured: Vec<PathBuf>,

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use levelhead::RulePack;
 use levelhead_lab::audit_file::read_audit;
 use levelhead_lab::choose::{Plan, ReinforceConfig};
+use levelhead_lab::false_positive::Candidate;
 use levelhead_lab::fluency::Fluency;
 use levelhead_lab::group::GroupConfig;
 use levelhead_lab::llm::{Asked, Llm, Settings};
@@ -15,10 +16,11 @@ use levelhead_lab::mining::{direct_twins, false_positives};
 use levelhead_lab::near::NearIndex;
 use levelhead_lab::output::{Output, write_file};
 use levelhead_lab::progress::Progress;
-use levelhead_lab::proof::Proof;
+use levelhead_lab::proof::{Judges, Proof};
 use levelhead_lab::recipe::Recipe;
 use levelhead_lab::reinforce::{Sources, plan, reinforce};
 use levelhead_lab::row::{Dataset, Row};
+use levelhead_lab::train::TrainConfig;
 use levelhead_lab::{Error, read, starter, write};
 use serde::Serialize;
 use serde_json::json;
@@ -56,13 +58,19 @@ pub fn run(args: &ReinforceArgs, terminal: &Terminal) -> Result<ExitCode> {
         let rows = files.iter().flat_map(|f| &f.rows).filter(|r| !only_attacks || r.is_attack());
         NearIndex::new(&rows.map(|r| r.text.as_str()).collect::<Vec<_>>(), GroupConfig::default())
     };
+    let judges = judges(args, &attacks, &candidates, terminal)?;
     let (attacks, measured) = (texts(&attacks, true), texts(&measured, false));
     let pool: Vec<&str> = pool.rows.iter().filter(|r| !r.is_attack()).map(|r| r.text.as_str()).collect();
     let (rules, twins) = (RulePack::embedded(), direct_twins());
     // The false positives of one guard are too much alike to say what else is fluent.
     let fluency = Fluency::learn(&pool);
-    let proof =
-        Proof { attacks: Some(&attacks), measured: Some(&measured), fluency: Some(&fluency), rules: Some(&rules), judges: None };
+    let proof = Proof {
+        attacks: Some(&attacks),
+        measured: Some(&measured),
+        fluency: Some(&fluency),
+        rules: Some(&rules),
+        judges: judges.as_ref(),
+    };
     let sources =
         Sources { pool: &pool, traffic: &pool, twins: &twins, hard_negatives: &hard_negatives, llm: llm.as_ref(), proof };
     if let (Some(llm), Some(asked)) = (&llm, plan.llm) {
@@ -92,6 +100,20 @@ pub fn run(args: &ReinforceArgs, terminal: &Terminal) -> Result<ExitCode> {
         print(format!("{} proposals left out, with the reasons in {}", thousands(made.rejected.len()), rejected.display()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The guards that judge what is made, where the labelled prompts can train them.
+fn judges(args: &ReinforceArgs, files: &[Dataset], candidates: &[Candidate], terminal: &Terminal) -> Result<Option<Judges>> {
+    if args.no_judges || files.is_empty() {
+        return Ok(None);
+    }
+    let rows: Vec<&Row> = files.iter().flat_map(|file| &file.rows).collect();
+    let judges = Judges::of_labelled(&rows, candidates, TrainConfig { seed: args.seed, ..TrainConfig::default() }, terminal)?;
+    terminal.say(match judges {
+        Some(_) => "two guards, each without half of the false positives, judge what is made of that half",
+        None => "no guard judges what is made: --attacks holds too few prompts, or harmless ones are missing beside the attacks",
+    });
+    Ok(judges)
 }
 
 /// One line of JSON for each entry.

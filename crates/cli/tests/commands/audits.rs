@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::keys;
-use crate::support::{Folder, Words, prompts};
+use crate::support::{Folder, Words, csv, prompts};
 
 #[test]
 fn an_audit_counts_the_traffic_and_lists_what_is_flagged() {
@@ -144,6 +144,25 @@ fn no_reinforced_row_is_an_attack_or_a_measured_prompt() {
     assert!(texts[40..].iter().all(|text| written.contains(text)));
     let checked = folder.run("data check rows.jsonl known_attacks.csv gate.csv --json").json();
     assert_eq!(checked["overlaps"], json!([]), "{checked}");
+}
+
+#[test]
+fn an_attack_in_the_pool_is_no_variation_for_a_guard_that_does_not_know_its_origin() {
+    let folder = Folder::with_inputs();
+    folder.ok("audit --guard guard.lh --benign traffic.csv -o found");
+    folder.write("pool.csv", csv(&prompts(Words::Attack, 400, 99), 0));
+    let n_unmasked = |args: &str| {
+        let args = format!("reinforce --audit found/audit.json --rest 1 --pool pool.csv -o rows.csv --force {args}");
+        let run = folder.ok(&args);
+        let rejected = folder.json_lines("rows.rejected.jsonl");
+        let unmasked = rejected.iter().filter(|row| row["reason"].as_str().unwrap().contains("does not know its origin"));
+        (unmasked.count(), run.stderr)
+    };
+    let (n, said) = n_unmasked("--attacks labelled.csv");
+    assert!(n > 10 && said.contains("two guards, each without half"), "{n} {said}");
+    assert_eq!(n_unmasked("--attacks labelled.csv --no-judges").0, 0);
+    let (n, said) = n_unmasked("--attacks attacks.csv");
+    assert!(n == 0 && said.contains("no guard judges what is made"), "{said}");
 }
 
 #[test]
