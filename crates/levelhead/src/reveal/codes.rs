@@ -113,11 +113,15 @@ fn numbers(prompt: &str, add: &mut impl FnMut(Disguise, Range<usize>, &str)) {
     });
 }
 
-/// The whole prompt with its escapes replaced, where there are at least four letters among them.
+/// The whole prompt with its escapes replaced, where there are at least four letters among them, or where one that breaks a line
+/// stands before a word: a string of JSON would run its lines together.
 fn escapes(prompt: &str) -> Option<String> {
-    let mut n_letters = 0;
-    each_escape(prompt, |_, c, _| n_letters += usize::from(c.is_alphabetic()));
-    if n_letters < 4 {
+    let (mut n_letters, mut parts_words) = (0, false);
+    each_escape(prompt, |at, c, n| {
+        n_letters += usize::from(c.is_alphabetic());
+        parts_words |= c == '\n' && prompt[at + n..].starts_with(char::is_alphanumeric);
+    });
+    if n_letters < 4 && !parts_words {
         return None;
     }
     let mut out = String::with_capacity(prompt.len());
@@ -151,6 +155,16 @@ fn escape(text: &str) -> Option<(char, usize)> {
         if let Some(rest) = text.strip_prefix(prefix) {
             return Some((code(rest.get(..n_digits)?, 16)?, prefix.len() + n_digits));
         }
+    }
+    if let Some(rest) = text.strip_prefix('\\') {
+        let c = match rest.bytes().next()? {
+            b'n' | b'r' => '\n',
+            b't' => '\t',
+            b'"' => '"',
+            b'/' => '/',
+            _ => return None,
+        };
+        return Some((c, 2));
     }
     let rest = text.strip_prefix("&#")?;
     let end = rest.as_bytes().iter().take(8).position(|b| *b == b';')?;
