@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the commands behind the numbers in the documents and keeps their raw output.
 # usage: benchmarks/run.sh CORPORA OUT [NAME...]     the named runs only; CORPORA holds master, benign_pool, benign_100k and eval_public as .parquet
-# Needs: cargo build --release, GNU time, Python. About fifteen minutes on two cores.
+# Needs: cargo build --release, GNU time, Python with pandas and pyarrow. About ten minutes on two cores, and forty more for `ablate`.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 corpora=$1
@@ -67,6 +67,8 @@ run train-default "$levelhead" train --data "$corpora/master.parquet" "$corpora/
   --with-starter --attack-weight 3 --max-fpr 0.008 -o "$work/default.lh"
 run default-evaluate "$levelhead" evaluate --guard "$work/default.lh" --data "$corpora/eval_public.parquet" --benign "$corpora/benign_100k.parquet"
 run default-gate "$levelhead" gate --guard "$work/default.lh" --benign "$corpora/benign_100k.parquet" --attacks "$corpora/eval_public.parquet"
+run category-scan "$levelhead" scan --category --guard "$work/default.lh" --input "$corpora/benign_100k.parquet" --output "$work/category.jsonl"
+[ ! -e "$work/category.jsonl" ] || python3 benchmarks/category_agreement.py "$corpora/benign_100k.parquet" "$work/category.jsonl" > "$out/category.txt"
 run scan "$levelhead" scan --guard "$work/default.lh" --input "$corpora/benign_100k.parquet" --output "$work/scan.jsonl"
 run scan-one-thread "$levelhead" --threads 1 scan --guard "$work/default.lh" --input "$corpora/benign_100k.parquet" --output "$work/scan1.jsonl"
 run crossval-by-source "$levelhead" crossval --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" --licenses $permissive \
