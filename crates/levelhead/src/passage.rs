@@ -70,33 +70,53 @@ pub fn segments(text: &str, starts: &mut Vec<u32>) {
     }
     starts.push(0);
     let bytes = text.as_bytes();
-    let mut start = 0;
-    // The last white space of the segment: where a long sentence is cut.
-    let mut space = 0;
-    for i in 1..bytes.len().saturating_sub(SHORTEST - 1) {
-        let (before, at) = (bytes[i - 1], bytes[i]);
-        if before.is_ascii_whitespace() {
-            space = i;
+    // The rest behind the last cut would be too short.
+    let end = bytes.len().saturating_sub(SHORTEST - 1);
+    let (mut start, mut i) = (0, SHORTEST);
+    while i < end {
+        // Nothing but these bytes and the length makes a cut.
+        let longest = end.min(start + LONGEST);
+        while i < longest && !MAY_END[usize::from(bytes[i - 1])] {
+            i += 1;
         }
-        if i < start + SHORTEST {
-            continue;
+        if i == end {
+            return;
         }
-        let is_end = match before {
-            b'\n' => true,
-            b'.' | b'!' | b'?' | b':' | b';' => at.is_ascii_whitespace(),
-            // The last byte of the full stops, exclamation and question marks of Chinese, Japanese and Hindi.
-            0x81 | 0x82 | 0x9f | 0xa4 | 0xa5 => text.is_char_boundary(i) && ends_sentence(text, i),
-            _ => false,
-        };
-        let cut = if is_end {
+        let cut = if ends(text, i) {
             i
         } else if i >= start + LONGEST && text.is_char_boundary(i) {
-            if space >= start + SHORTEST { space } else { i }
+            // A long sentence is cut at its last white space.
+            (start + SHORTEST..=i).rev().find(|i| bytes[i - 1].is_ascii_whitespace()).unwrap_or(i)
         } else {
+            i += 1;
             continue;
         };
         starts.push(cut as u32);
         start = cut;
+        i = cut + SHORTEST;
+    }
+}
+
+/// Of each byte, whether a segment may end behind it; see [`ends`].
+static MAY_END: [bool; 256] = {
+    let mut may_end = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        may_end[b] = matches!(b as u8, b'\n' | b'.' | b'!' | b'?' | b':' | b';' | 0x81 | 0x82 | 0x9f | 0xa4 | 0xa5);
+        b += 1;
+    }
+    may_end
+};
+
+/// Whether a line, a sentence or a clause ends before a place that is neither the first nor the last.
+fn ends(text: &str, at: usize) -> bool {
+    let bytes = text.as_bytes();
+    match bytes[at - 1] {
+        b'\n' => true,
+        b'.' | b'!' | b'?' | b':' | b';' => bytes[at].is_ascii_whitespace(),
+        // The last byte of the full stops, exclamation and question marks of Chinese, Japanese and Hindi.
+        0x81 | 0x82 | 0x9f | 0xa4 | 0xa5 => text.is_char_boundary(at) && ends_sentence(text, at),
+        _ => false,
     }
 }
 
