@@ -140,39 +140,30 @@ fn unmask(text: &str) -> Option<String> {
 
 /// Whether at least so many chunks of a text are words with masked letters in them.
 fn has_masked(text: &str, n: usize) -> bool {
-    let (mut start, mut found, mut n_masked) = (0, 0, 0);
-    for (end, b) in text.bytes().chain([b' ']).enumerate() {
-        found |= PART[usize::from(b)];
-        if b == b' ' {
-            // Most chunks are nothing but letters, or have none.
-            if found == LETTER | MASK && is_masked(&text[start..end]) {
-                n_masked += 1;
-                if n_masked == n {
-                    return true;
-                }
-            }
-            (start, found) = (end + 1, 0);
+    let bytes = text.as_bytes();
+    let (mut from, mut n_masked) = (0, 0);
+    // Most chunks hold nothing that could stand for a letter; they are not looked at.
+    while let Some(sign) = bytes[from..].iter().position(|b| MASKS[usize::from(*b)]) {
+        let start = bytes[..from + sign].iter().rposition(|b| *b == b' ').map_or(0, |space| space + 1);
+        let end = bytes[from + sign..].iter().position(|b| *b == b' ').map_or(bytes.len(), |len| from + sign + len);
+        n_masked += usize::from(is_masked(&text[start..end]));
+        if n_masked == n {
+            return true;
         }
+        from = end;
     }
     false
 }
 
-const LETTER: u8 = 1;
-const MASK: u8 = 2;
-
-/// Of each byte, whether it is a letter, or may be part of what stands for one; see [`letter_for`].
-static PART: [u8; 256] = {
-    let mut parts = [0; 256];
+/// Of each byte, whether it may be part of what stands for a letter; see [`letter_for`].
+static MASKS: [bool; 256] = {
+    let mut masks = [false; 256];
     let mut b = 0;
     while b < 256 {
-        parts[b] = match b as u8 {
-            b'a'..=b'z' => LETTER,
-            b'0'..=b'9' | b'@' | b'$' | b'!' | b'|' | 0x80..=0xff => MASK,
-            _ => 0,
-        };
+        masks[b] = matches!(b as u8, b'0'..=b'9' | b'@' | b'$' | b'!' | b'|' | 0x80..=0xff);
         b += 1;
     }
-    parts
+    masks
 };
 
 /// Whether a chunk is a word with masked letters in it: it still has letters of its own, and no sign stands for most of it.
