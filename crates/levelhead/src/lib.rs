@@ -12,6 +12,7 @@
 
 pub mod error;
 mod hash;
+mod characters;
 pub mod normalize;
 pub mod offsets;
 pub mod reveal;

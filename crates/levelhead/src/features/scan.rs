@@ -1,6 +1,7 @@
 //! One pass over a segment: its characters, with white space folded, and its words.
 
 use super::WORD_SEED;
+use crate::characters::is_alphanumeric;
 use crate::hash::step;
 
 /// The characters of a segment, chunk by chunk: one space, the characters that are not white space, one space, and so on.
@@ -126,7 +127,7 @@ fn class(c: char) -> Class {
         0xe00..=0xeff | 0x1000..=0x109f | 0x1780..=0x17ff => Class::Single,
         0x3040..=0x30ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0x20000..=0x3ffff => Class::Single,
         _ if c.is_whitespace() => Class::White,
-        _ if c.is_alphanumeric() => Class::Letter,
+        _ if is_alphanumeric(c) => Class::Letter,
         _ => Class::Single,
     }
 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::runs;
 use super::words::{Key, LONGEST_WORD, cost, is_known};
+use crate::characters::is_alphanumeric;
 
 /// Fewer pieces in a row are an abbreviation or a list.
 const LEAST_PIECES: usize = 5;
@@ -83,7 +84,7 @@ impl Pieces<'_> {
     fn is_piece(&self, at: usize) -> bool {
         match ASCII_PIECE.get(usize::from(self.text.as_bytes()[at])) {
             Some(is_piece) => *is_piece,
-            None => self.text[at..].chars().next().is_some_and(char::is_alphanumeric),
+            None => self.text[at..].chars().next().is_some_and(is_alphanumeric),
         }
     }
 }
