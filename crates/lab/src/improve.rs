@@ -48,7 +48,10 @@ pub fn improve(inputs: &Inputs, gates: &Gates, config: &ImproveConfig, progress:
     {
         return run.finish(format!("the gates passed with a cheap remedy ({})", remedy.name()));
     }
-    let mut ended = format!("{} rounds were allowed", config.max_rounds);
+    let mut ended = match config.max_rounds {
+        1 => "one round was allowed".to_string(),
+        n => format!("{n} rounds were allowed"),
+    };
     for number in 1..=config.max_rounds {
         let started = Instant::now();
         let budget = config.n_rows << (number - 1).min(20);
