@@ -156,7 +156,7 @@ impl FeatureSpec {
                 f(segment, features);
             }
         };
-        segments(text.as_str(), starts);
+        segments(text, starts);
         tokens.clear();
         for segment in 0..starts.len() {
             if segment % CHAPTER == 0 {
@@ -198,7 +198,7 @@ impl FeatureSpec {
     /// Calls `f` with every n-gram of a text, repeats included, characters first; gives the number of its segments.
     pub fn visit(&self, text: Text<'_>, extractor: &mut Extractor, mut f: impl FnMut(Gram)) -> usize {
         let Extractor { starts, characters, tokens, .. } = extractor;
-        segments(text.as_str(), starts);
+        segments(text, starts);
         tokens.clear();
         for segment in 0..starts.len() {
             let range = segment_range(text, starts, segment, 1);

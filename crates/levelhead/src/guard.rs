@@ -202,7 +202,7 @@ impl Strongest<'_> {
     /// Where it stands in its text, in bytes.
     fn range(&self) -> Range<usize> {
         let mut starts = Vec::new();
-        segments(self.text.as_str(), &mut starts);
+        segments(self.text, &mut starts);
         let (first, last) = self.span.segments();
         let end = starts.get(last + 1).map_or(self.text.as_str().len(), |start| *start as usize);
         starts[first] as usize..end
