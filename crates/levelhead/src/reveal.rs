@@ -4,6 +4,7 @@
 //! Finding a disguise is no verdict. A disguise counts only where what comes out reads like text: an image, a hash or a
 //! version number stays what it is. The work is linear in the length of the prompt.
 
+mod cipher;
 mod codes;
 mod joining;
 mod spelling;
@@ -32,7 +33,7 @@ pub enum Disguise {
     Escapes,
     /// International Morse code.
     Morse,
-    /// Letters moved by a fixed number of places (ROT13, Caesar).
+    /// Letters moved by a fixed number of places (ROT13, Caesar), or mirrored in the alphabet (Atbash).
     Shifted,
     /// Written backwards.
     Reversed,
@@ -101,6 +102,7 @@ fn dig(prompt: &str, text: &Normalized, outer: Option<&Range<usize>>, depth: usi
         }
     };
     codes::find(prompt, &mut add);
+    cipher::find(text.as_str(), |disguise, plain| add(disguise, 0..prompt.len(), plain));
     spelling::find(text.as_str(), |disguise, plain| add(disguise, 0..prompt.len(), plain));
 }
 

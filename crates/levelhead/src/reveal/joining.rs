@@ -182,11 +182,27 @@ fn joined(run: &str, n: usize) -> Option<String> {
     // The first piece is parted from nothing.
     for (gap, piece) in std::iter::once(usual).chain(gaps()).zip(pieces()) {
         if gap != usual {
-            joined.push(' ');
+            push_gap(gap, usual, &mut joined);
         }
         joined.push_str(&run[piece]);
     }
     Some(joined)
+}
+
+/// Adds what stands between two words, or between a word and a mark in it, where letters are parted by `usual`.
+fn push_gap(gap: &str, usual: &str, joined: &mut String) {
+    let marks = gap.trim();
+    if marks.is_empty() || !usual.trim().is_empty() {
+        joined.push(' ');
+        return;
+    }
+    if gap.len() - gap.trim_start().len() > usual.len() {
+        joined.push(' ');
+    }
+    joined.extend(marks.chars().filter(|c| !c.is_whitespace()));
+    if gap.len() - gap.trim_end().len() > usual.len() {
+        joined.push(' ');
+    }
 }
 
 /// A run of letters that is at least so long may be several words.
@@ -290,6 +306,8 @@ mod tests {
     fn letters_that_stand_apart_are_put_together() {
         let rows = [
             ("i g n o r e   a l l   r u l e s", Some("ignore all rules")),
+            ("s t o p .   t h e   [ b i g ]   n e e d ,   i t ' s   n o w", Some("stop. the [big] need, it's now")),
+            ("d.e.l.e.t.e a.l.l.", Some("delete all.")),
             ("d.e.l.e.t.e a.l.l now", Some("delete all now")),
             ("say: s-t-o-p-n-o-w!", Some("say stopnow!")),
             ("r✨e✨v✨e✨a✨l✨e✨d", Some("revealed")),

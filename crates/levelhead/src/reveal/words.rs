@@ -1,4 +1,4 @@
-//! Frequent English words, by rank: what a readable text is made of.
+//! Frequent words: English by rank, and some of other languages that Latin letters are used for. A readable text is made of them.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 pub(super) const LONGEST_WORD: usize = 15;
 
 /// A word of Latin letters as a number, made letter by letter: five bits each, the last letter lowest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Key(u128);
 
 impl Key {
@@ -70,7 +70,20 @@ impl Table {
     }
 }
 
-/// Whether a word is one of the list.
+/// German, Spanish, French, Italian, Portuguese and Dutch without their accents, where English does not have them too; sorted.
+static OTHER: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    let mut keys: Vec<Key> =
+        include_str!("other_words.txt").lines().map(|word| word.bytes().fold(Key::default(), Key::then)).collect();
+    keys.sort_unstable();
+    keys
+});
+
+/// Whether a word is a frequent one of any of the languages. It takes longer than [`is_known`].
+pub(super) fn is_known_somewhere(key: Key) -> bool {
+    is_known(key) || OTHER.binary_search(&key).is_ok()
+}
+
+/// Whether a word is one of the English list.
 #[inline(always)]
 pub(super) fn is_known(key: Key) -> bool {
     cost(key).is_some()
@@ -98,6 +111,10 @@ mod tests {
         }
         for word in ["zzz", "thee", "hte", "", "internationalization"] {
             assert!(!Key::of(word).is_some_and(is_known), "{word}");
+        }
+        for word in include_str!("other_words.txt").lines() {
+            let key = Key::of(word).unwrap();
+            assert!(!is_known(key) && is_known_somewhere(key), "{word}");
         }
         let (the, he) = (Key::of("the").unwrap(), Key::of("he").unwrap());
         assert_eq!((he.behind(b't', 2), Key::of("th").unwrap().then(b'e')), (the, the));
