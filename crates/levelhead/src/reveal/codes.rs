@@ -149,7 +149,7 @@ fn each_escape(prompt: &str, mut f: impl FnMut(usize, char, usize)) {
 }
 
 /// The character of the escape at the start of a text, and the escape's length in bytes.
-fn escape(text: &str) -> Option<(char, usize)> {
+pub(super) fn escape(text: &str) -> Option<(char, usize)> {
     let code = |digits: &str, radix: u32| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
     for (prefix, n_digits) in [("%", 2), ("\\x", 2), ("\\u", 4)] {
         if let Some(rest) = text.strip_prefix(prefix) {
