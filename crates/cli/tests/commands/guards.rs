@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Folder, SMALL, Words, body, csv, prompts};
+use crate::support::{Folder, LOOP, SMALL, Words, body, csv, prompts};
 
 #[test]
 fn a_guard_is_trained_and_trained_further() {
@@ -98,23 +98,8 @@ fn a_gate_passes_or_fails_and_says_why() {
 
 #[test]
 fn the_loop_leaves_a_run_that_other_commands_take() {
-    let folder = Folder::with_inputs();
-    // Homework about attacks looks like attacks in a longer text until a guard has been trained on it.
-    let mixed = |n: usize, seed: u64, end: &str| -> Vec<String> {
-        let (attacks, everyday) = (prompts(Words::Attack, n, seed), prompts(Words::Everyday, n, seed));
-        attacks.iter().zip(everyday).map(|(a, e)| format!("{a} {e}{end}")).collect()
-    };
-    let traffic = |n: usize, seed: u64| {
-        let homework = csv(&mixed(n, seed, " for my homework about language"), 0);
-        csv(&prompts(Words::Everyday, n, seed + 1), 0) + body(&homework)
-    };
-    folder.write("mined.csv", traffic(300, 17));
-    folder.write("gate.csv", traffic(200, 27));
-    folder.write("hidden.csv", csv(&mixed(200, 37, ""), 1));
-    let args = format!(
-        "improve --train labelled.csv --benign mined.csv --gate-benign gate.csv --gate-attacks hidden.csv --max-fpr 0.1 \
-         --rounds 2 {SMALL} -o run"
-    );
+    let folder = Folder::for_the_loop();
+    let args = format!("{LOOP} {SMALL} -o run");
     let run = folder.run(&args);
     assert!(matches!(run.code, Some(0 | 1)), "{run:?}");
     assert!(run.stdout.ends_with("read run/report.html\n"), "{}", run.stdout);

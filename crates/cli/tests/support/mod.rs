@@ -42,6 +42,10 @@ pub enum Words {
     Attack,
 }
 
+/// Two rounds of the loop in a folder for it.
+pub const LOOP: &str = "improve --train labelled.csv --benign mined.csv --gate-benign gate.csv --gate-attacks hidden.csv \
+    --max-fpr 0.1 --rounds 2";
+
 /// Settings that make training a matter of milliseconds.
 pub const SMALL: &str = "--char-bits 10 --word-bits 10 --epochs 2";
 
@@ -75,6 +79,25 @@ impl Folder {
         folder.write("attacks.csv", csv(&prompts(Words::Attack, 200, 3), 1));
         // Benign prompts in the words of attacks: the guard flags them.
         folder.write("traffic.csv", csv(&prompts(Words::Everyday, 240, 4), 0) + body(&csv(&prompts(Words::Attack, 60, 5), 0)));
+        folder
+    }
+
+    /// A folder with what the loop runs on. Homework about attacks looks like attacks in a longer text until a guard has
+    /// been trained on it.
+    pub fn for_the_loop() -> Folder {
+        let mixed = |n: usize, seed: u64, end: &str| -> Vec<String> {
+            let (attacks, everyday) = (prompts(Words::Attack, n, seed), prompts(Words::Everyday, n, seed));
+            attacks.iter().zip(everyday).map(|(a, e)| format!("{a} {e}{end}")).collect()
+        };
+        let traffic = |n: usize, seed: u64| {
+            let homework = csv(&mixed(n, seed, " for my homework about language"), 0);
+            csv(&prompts(Words::Everyday, n, seed + 1), 0) + body(&homework)
+        };
+        let folder = Folder::new();
+        folder.write("labelled.csv", labelled(1));
+        folder.write("mined.csv", traffic(300, 17));
+        folder.write("gate.csv", traffic(200, 27));
+        folder.write("hidden.csv", csv(&mixed(200, 37, ""), 1));
         folder
     }
 
