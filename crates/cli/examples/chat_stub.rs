@@ -2,7 +2,7 @@
 //!
 //! `chat_stub BEHAVIOR LOG` prints its port and writes one line of JSON to LOG for each request. Behaviors: `good`,
 //! `busy` (every other request is put off), `broken`, `slow`, `chatty` (refuses in words), `html`, `uncounted` (no usage),
-//! `denied` (and gives the key back), `moved`, `calm` (good, after a while).
+//! `denied` (and gives the key back), `moved`, `calm` (good, after a while), `lapse-N` (refuses the request after the first N alone).
 
 use std::error::Error;
 use std::fs::File;
@@ -70,6 +70,9 @@ fn serve(stream: TcpStream, behavior: &str, log: &Mutex<File>) -> Result<(), Box
 fn answer(behavior: &str, asked: &Value, key: &str) -> (&'static str, &'static str, String) {
     let nth = N_REQUESTS.fetch_add(1, Ordering::SeqCst);
     let fault = |message: &str| json!({"error": {"message": message, "code": null}}).to_string();
+    if behavior.strip_prefix("lapse-").is_some_and(|n| n == nth.to_string()) {
+        return ("403 Forbidden", "", fault("not now"));
+    }
     match behavior {
         "busy" if nth.is_multiple_of(2) => ("429 Too Many Requests", "Retry-After: 0.01\r\n", fault("slow down")),
         "broken" => ("500 Internal Server Error", "", fault("out of memory")),

@@ -1,6 +1,9 @@
-//! `levelhead reinforce --llm` against a server of its own process: what is asked, what is paid, what goes wrong.
+//! `levelhead reinforce --llm` and `improve --llm` against a server of its own process: what is asked, what is paid, what goes wrong.
 
 mod support;
+
+#[path = "llm/improve.rs"]
+mod improve;
 
 use std::env::consts::EXE_EXTENSION;
 use std::io::{BufRead, BufReader};
@@ -206,12 +209,10 @@ fn nothing_is_asked_without_the_option() {
     let (folder, _server) = with_server("good", "");
     let without = "reinforce --audit found.json --rest 1 -o rows.csv";
     fails(&folder, &format!("{without} --recipe recipe.toml"), "strategy llm needs a model: name one with --llm FILE");
+    fails(&folder, "improve --recipe recipe.toml -o out", "strategy llm needs a model: name one with --llm FILE");
+    fails(&folder, "ablate --recipe recipe.toml -o out", "ablate asks no model: take strategy llm out");
     folder.ok(without);
     assert_eq!(n_of(&folder.json_lines("rows.lineage.jsonl"), "llm"), 0);
-    for command in ["improve", "ablate"] {
-        let run = folder.run(&format!("{command} --recipe recipe.toml -o out"));
-        assert!(run.code == Some(2) && run.stderr.contains("strategy llm is for `levelhead reinforce --llm` alone"), "{run:?}");
-    }
     assert_eq!(requests(&folder).len(), 0);
 }
 

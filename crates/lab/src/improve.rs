@@ -13,10 +13,11 @@ use crate::error::{Error, Result};
 use crate::gate::Gates;
 use crate::improvement::{ImproveConfig, Improved, Round, Tried};
 use crate::judged::Judged;
+use crate::llm::Llm;
 use crate::mining::{Mined, Mining, false_positives};
 use crate::parts::{Inputs, Parts};
 use crate::progress::Progress;
-use crate::reinforce::{Lineage, Rejected, reinforce};
+use crate::reinforce::{Lineage, Rejected, Sources, model, reinforce};
 use crate::remedy::Remedy;
 use crate::row::Row;
 use crate::standing::{Standing, mean_recall};
@@ -24,11 +25,20 @@ use crate::subject::judge_rows;
 use crate::train::{TrainConfig, train};
 use levelhead::{Guard, RulePack, Verdict};
 
-/// Runs the loop.
+/// Runs the loop. A recipe with `llm` asks `llm`, in all rounds within its one budget.
 ///
 /// # Errors
-/// [`crate::Error::Data`] where the inputs leave nothing to train, mine or measure on, or too little to set a threshold.
-pub fn improve(inputs: &Inputs, gates: &Gates, config: &ImproveConfig, progress: &dyn Progress) -> Result<Improved> {
+/// [`Error::Data`] where the inputs leave nothing to train, mine or measure on, or too little to set a threshold;
+/// [`Error::Setting`]; [`Error::Endpoint`] for a model that gives no answer in the first round. A later round ends with what
+/// the ones before it gave, and [`Improved::fault`] says why.
+pub fn improve(
+    inputs: &Inputs,
+    gates: &Gates,
+    config: &ImproveConfig,
+    llm: Option<&mut Llm>,
+    progress: &dyn Progress,
+) -> Result<Improved> {
+    let llm = model(llm, &config.reinforce)?;
     config.train.check()?;
     config.calibrate().check()?;
     if !(0.0..=1.0).contains(&config.max_over_defense) {
@@ -40,7 +50,7 @@ pub fn improve(inputs: &Inputs, gates: &Gates, config: &ImproveConfig, progress:
         progress.say(&format!("{n} rows refused, {reason}"));
     }
     let mining = Mining::new(&parts, &inputs.benign.extra);
-    let mut run = Run::new(&parts, mining, gates, config, progress);
+    let mut run = Run { llm, ..Run::new(&parts, mining, gates, config, progress) };
     let started = Instant::now();
     run.round(0, None, started)?;
     if config.remedies
@@ -55,11 +65,20 @@ pub fn improve(inputs: &Inputs, gates: &Gates, config: &ImproveConfig, progress:
     for number in 1..=config.max_rounds {
         let started = Instant::now();
         let budget = config.n_rows << (number - 1).min(20);
-        let Some(plan) = run.reinforce(budget)? else {
-            ended = "no false positive is left to mine".to_string();
-            break;
-        };
-        run.round(number, Some(plan), started)?;
+        match run.reinforce(budget) {
+            Ok(Some(plan)) => run.round(number, Some(plan), started)?,
+            Ok(None) => {
+                ended = "no false positive is left to mine".to_string();
+                break;
+            }
+            // The rounds before took minutes and calls. What the server said is foreign text, so no report has it.
+            Err(fault @ Error::Endpoint { .. }) if number > 1 => {
+                ended = format!("the language model gave no answer in round {number}");
+                run.fault = Some(fault);
+                break;
+            }
+            Err(fault) => return Err(fault),
+        }
         if run.rounds[number].gate.passed {
             ended = format!("the gates passed in round {number}");
             break;
@@ -87,6 +106,8 @@ struct Run<'a> {
     config: &'a ImproveConfig,
     progress: &'a dyn Progress,
     mining: Mining<'a>,
+    llm: Option<&'a mut Llm>,
+    fault: Option<Error>,
     rounds: Vec<Round>,
     /// Natural and calibrated guard of each round.
     guards: Vec<[Guard; 2]>,
@@ -118,6 +139,8 @@ impl<'a> Run<'a> {
             config,
             progress,
             mining,
+            llm: None,
+            fault: None,
             rounds: Vec::new(),
             guards: Vec::new(),
             reinforced: Vec::new(),
@@ -275,7 +298,7 @@ impl<'a> Run<'a> {
             self.mining.train_judges(&false_positives, config.train, self.progress)?;
         }
         let pool: Vec<&str> = false_positives.iter().map(|fp| fp.prompt.as_str()).collect();
-        let sources = self.mining.sources(&pool, &hard_negatives);
+        let sources = Sources { llm: self.llm.as_deref_mut(), ..self.mining.sources(&pool, &hard_negatives) };
         let seed = config.train.seed ^ self.rounds.len() as u64;
         let settings = ReinforceConfig { n_false_positives, seed, ..config.reinforce.clone() };
         let mut made = reinforce(&false_positives, sources, &settings, self.progress)?;
@@ -342,6 +365,7 @@ impl<'a> Run<'a> {
             guard: chosen[1].clone(),
             best,
             ended,
+            fault: self.fault,
             first_audit,
             last_audit,
             sizes: sizes(self.parts),

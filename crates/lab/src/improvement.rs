@@ -8,6 +8,7 @@ use crate::calibrate::CalibrateConfig;
 use crate::choose::{Plan, ReinforceConfig};
 use crate::crossval::Premium;
 use crate::curves::Curves;
+use crate::error::Error;
 use crate::evaluation::Evaluation;
 use crate::gate::GateReport;
 use crate::recipe::Recipe;
@@ -143,6 +144,8 @@ pub struct Improved {
     pub rounds: Vec<Round>,
     /// Why the loop ended, in words.
     pub ended: String,
+    /// What the model's endpoint did in the round after the last, where that ended the loop.
+    pub fault: Option<Error>,
     /// All reinforced rows up to the best round.
     pub reinforced: Vec<Row>,
     /// Where each of them came from.

@@ -9,6 +9,7 @@ mod queue;
 mod settings;
 mod template;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -78,20 +79,24 @@ enum End {
     Stopped(Error),
 }
 
-/// A model, with the answers that it gave before.
+/// A model, with the answers that it gave before. Its budget is for all that one of these asks.
 ///
 /// ```
 /// use levelhead_lab::llm::{Llm, Settings};
-/// let text = "base_url = 'http://127.0.0.1:8080/v1'\nmodel = 'qwen'\ncache = '/no/such/file'";
+/// let text = "base_url = 'http://127.0.0.1:8080/v1'\nmodel = 'qwen'";
 /// let settings = Settings::parse("llm.toml".as_ref(), text).unwrap();
 /// let llm = Llm::open(settings, Some("my-key".into())).unwrap();
 /// assert!(!format!("{llm:?}").contains("my-key"));
 /// ```
 #[derive(Debug)]
 pub struct Llm {
-    settings: Settings,
+    pub(crate) settings: Settings,
     key: Option<Key>,
     cache: Cache,
+    /// Prompts that were asked about.
+    asked: HashSet<String>,
+    /// What that took, answers from the cache as they were paid.
+    spent: Spent,
 }
 
 /// Bytes of a token where a server does not count: about what English text has.
@@ -111,12 +116,17 @@ impl Llm {
             return Err(Error::setting("key_env", "the key is empty, or holds a space or another character that no key has"));
         }
         let cache = Cache::read(&settings.cache)?;
-        Ok(Llm { settings, key: key.map(Key), cache })
+        Ok(Llm { settings, key: key.map(Key), cache, asked: HashSet::new(), spent: Spent::default() })
     }
 
     /// The model and its endpoint.
     pub fn name(&self) -> String {
         format!("{} at {}", self.settings.model, self.settings.base_url)
+    }
+
+    /// Whether a prompt was not asked about yet. What was written for one that was is known, and trains or may not.
+    pub(crate) fn is_new(&self, prompt: &str) -> bool {
+        !self.asked.contains(prompt)
     }
 
     /// What asking would take at most, without asking.
@@ -128,11 +138,11 @@ impl Llm {
         Asked { n_calls: n_left.min(n_waiting * (1 + self.settings.retries)), ..count(requests.len(), &known) }
     }
 
-    /// Asks for the variations of all requests, as far as the budget goes.
+    /// Asks for the variations of all requests, as far as the budget goes that earlier ones have left.
     ///
     /// # Errors
     /// [`Error::Endpoint`] where no call can go well; [`Error::Io`] for the cache.
-    pub(crate) fn ask(&self, requests: &[Request<'_>], progress: &dyn Progress) -> Result<Answers> {
+    pub(crate) fn ask(&mut self, requests: &[Request<'_>], progress: &dyn Progress) -> Result<Answers> {
         let keyed = self.keyed(requests);
         let (mut entries, before) = self.known(&keyed);
         let n_cached = entries.iter().flatten().count();
@@ -145,9 +155,12 @@ impl Llm {
             .map(|i| (i, tokens_of(&keyed[i].1, requests[i].n * requests[i].prompt.len())))
             .collect();
         let n_waiting = waiting.len();
+        self.asked.extend(requests.iter().map(|request| request.prompt.to_string()));
         let most = Spent { calls: self.settings.max_calls, tokens: self.settings.max_tokens };
         let queue = Queue::new(waiting, most, before);
         if n_waiting > 0 {
+            let n_calls = self.forecast(requests).n_calls;
+            progress.say(&format!("asking {} about {n_waiting} false positives, {n_calls} calls at most", self.name()));
             progress.begin("asking", n_waiting as u64);
             let answered = self.work(&queue, &keyed, n_waiting, progress);
             progress.end();
@@ -156,6 +169,7 @@ impl Llm {
             }
         }
         let (spent, n_failed, fault) = queue.finish();
+        self.spent = spent;
         let answered: Vec<&Entry> = entries.iter().flatten().collect();
         if let Some(fault) = fault {
             let (n, path) = (answered.len(), self.settings.cache.display());
@@ -186,17 +200,18 @@ impl Llm {
         requests.iter().map(one).collect()
     }
 
-    /// The answers that the cache has, and what was spent on these requests before.
+    /// The answers that the cache has, and what was spent on these requests and on earlier ones.
     fn known(&self, keyed: &[(String, [Message; 2])]) -> (Vec<Option<Entry>>, Spent) {
         let entries: Vec<Option<&Entry>> = keyed.iter().map(|(key, _)| self.cache.get(key)).collect();
-        let sum = |of: fn(&Entry) -> usize| entries.iter().flatten().map(|entry| of(entry)).sum();
-        let spent = Spent { calls: sum(|entry| entry.calls), tokens: sum(|entry| entry.tokens) };
+        let sum = |of: fn(&Entry) -> usize| -> usize { entries.iter().flatten().map(|entry| of(entry)).sum() };
+        let Spent { calls, tokens } = self.spent;
+        let spent = Spent { calls: calls + sum(|entry| entry.calls), tokens: tokens + sum(|entry| entry.tokens) };
         (entries.into_iter().map(|entry| entry.filter(|e| e.answer.is_some()).cloned()).collect(), spent)
     }
 
     /// Answers requests on several threads until none waits or the budget is spent.
     fn work(
-        &self,
+        &mut self,
         queue: &Queue,
         keyed: &[(String, [Message; 2])],
         n_waiting: usize,

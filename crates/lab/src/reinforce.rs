@@ -23,7 +23,7 @@ use crate::strategy::{Materials, Strategy};
 use writer::Writer;
 
 /// What reinforcement draws from and what its rows are held against.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub struct Sources<'a> {
     /// Real benign prompts that lie near the false positives.
     pub pool: &'a [&'a str],
@@ -34,7 +34,7 @@ pub struct Sources<'a> {
     /// Benign prompts that look like attacks, added as they are.
     pub hard_negatives: &'a [Row],
     /// The model that a recipe with `llm` asks.
-    pub llm: Option<&'a Llm>,
+    pub llm: Option<&'a mut Llm>,
     /// What every row must pass.
     pub proof: Proof<'a>,
 }
@@ -87,8 +87,9 @@ pub struct Reinforced {
 pub fn plan(false_positives: &[Candidate], llm: Option<&Llm>, config: &ReinforceConfig) -> Result<Plan> {
     let candidates = distinct(false_positives);
     let (chosen, plan) = chosen(&candidates, config)?;
-    let requests = requests(&chosen, &deals(chosen.len(), config), config);
-    Ok(Plan { llm: model(llm, config)?.map(|llm| llm.forecast(&requests.0)), ..plan })
+    let deals = deals(chosen.len(), config);
+    let forecast = |llm: &Llm| llm.forecast(&requests(&chosen, &deals, config, llm).0);
+    Ok(Plan { llm: model(llm, config)?.map(forecast), ..plan })
 }
 
 fn chosen<'a>(candidates: &'a [Candidate], config: &ReinforceConfig) -> Result<(Vec<&'a Candidate>, Plan)> {
@@ -107,7 +108,10 @@ fn deals(n: usize, config: &ReinforceConfig) -> Vec<Vec<usize>> {
 }
 
 /// The model, where the recipe asks one.
-fn model<'a>(llm: Option<&'a Llm>, config: &ReinforceConfig) -> Result<Option<&'a Llm>> {
+///
+/// # Errors
+/// [`Error::Setting`] where it asks one and there is none.
+pub(crate) fn model<T>(llm: Option<T>, config: &ReinforceConfig) -> Result<Option<T>> {
     match llm {
         None if config.recipe.asks() => {
             Err(Error::setting("recipe", "strategy llm needs a model: name one with --llm FILE, or take the strategy out"))
@@ -117,12 +121,18 @@ fn model<'a>(llm: Option<&'a Llm>, config: &ReinforceConfig) -> Result<Option<&'
 }
 
 /// What a model is asked, and of which of the chosen: half more than is needed, since some proposals fail the proof.
-fn requests<'a>(chosen: &[&'a Candidate], deals: &[Vec<usize>], config: &ReinforceConfig) -> (Vec<Request<'a>>, Vec<usize>) {
+fn requests<'a>(
+    chosen: &[&'a Candidate],
+    deals: &[Vec<usize>],
+    config: &ReinforceConfig,
+    llm: &Llm,
+) -> (Vec<Request<'a>>, Vec<usize>) {
     let step = config.recipe.steps.iter().position(|(strategy, _)| *strategy == Strategy::Llm);
     let one = |(nth, fp): (usize, &&'a Candidate)| {
         let wanted = deals[nth][step?];
-        let (phrase, n) = (fp.phrase.as_deref().unwrap_or(""), wanted + wanted.div_ceil(2));
-        (wanted > 0).then_some((Request { prompt: fp.prompt.trim(), phrase, category: &fp.category, n }, nth))
+        let (prompt, phrase) = (fp.prompt.trim(), fp.phrase.as_deref().unwrap_or(""));
+        let request = Request { prompt, phrase, category: &fp.category, n: wanted + wanted.div_ceil(2) };
+        (wanted > 0 && llm.is_new(prompt)).then_some((request, nth))
     };
     chosen.iter().enumerate().filter_map(one).unzip()
 }
@@ -143,7 +153,7 @@ pub fn reinforce(
     let deals = deals(chosen.len(), config);
     let mut written = vec![Vec::new(); chosen.len()];
     if let Some(llm) = model(sources.llm, config)? {
-        let (requests, places) = requests(&chosen, &deals, config);
+        let (requests, places) = requests(&chosen, &deals, config, llm);
         let Answers { variations, asked, shortages } = llm.ask(&requests, progress)?;
         plan.llm = Some(asked);
         plan.shortages.extend(shortages);

@@ -11,8 +11,10 @@ use crate::ablation::Ablation;
 use crate::ablation_report::ablation_section;
 use crate::gate_text::gate_markdown;
 use crate::improvement::{Improved, Round};
+use crate::llm::{Asked, Llm};
 use crate::standing::{Matched, Standing, mean_recall};
 use crate::stats::Count;
+use crate::strategy::Strategy;
 
 /// How a run came about: what a report cites.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +27,8 @@ pub struct Origin<'a> {
     pub shows_prompts: bool,
     /// What each part of reinforcement buys, where that was measured.
     pub ablation: Option<&'a Ablation>,
+    /// The model that was asked for variations.
+    pub llm: Option<&'a Llm>,
 }
 
 /// A part of the report.
@@ -34,6 +38,7 @@ pub(crate) enum Section {
     Rounds,
     Remedies,
     EachRound,
+    Model,
     Holdout,
     Slices,
     Clusters,
@@ -56,6 +61,7 @@ pub(crate) fn sections(run: &Improved, origin: Origin<'_>) -> Vec<(Section, Stri
             Section::Rounds => rounds(&mut out, run),
             Section::Remedies => remedies(&mut out, run),
             Section::EachRound => run.rounds.windows(2).for_each(|pair| one_round(&mut out, &pair[0], &pair[1])),
+            Section::Model => origin.llm.into_iter().for_each(|llm| model(&mut out, run, llm)),
             Section::Holdout => out.push_str("## The holdout, by slice\n\nBoth guards at their calibrated thresholds.\n\n"),
             Section::Slices => slices(&mut out, run),
             Section::Clusters => clusters(&mut out, run, origin.shows_prompts),
@@ -65,8 +71,8 @@ pub(crate) fn sections(run: &Improved, origin: Origin<'_>) -> Vec<(Section, Stri
         }
         (section, out)
     };
-    use Section::{Ablation, Clusters, EachRound, Ground, Holdout, Leakage, Remedies, Rounds, Slices, Verdict};
-    [Verdict, Rounds, Remedies, EachRound, Holdout, Slices, Clusters, Leakage, Ablation, Ground].map(write).into()
+    use Section::{Ablation, Clusters, EachRound, Ground, Holdout, Leakage, Model, Remedies, Rounds, Slices, Verdict};
+    [Verdict, Rounds, Remedies, EachRound, Model, Holdout, Slices, Clusters, Leakage, Ablation, Ground].map(write).into()
 }
 
 fn percent(count: &Count) -> String {
@@ -250,6 +256,50 @@ fn one_round(out: &mut String, before: &Round, after: &Round) {
             );
             for_both(out, &a.over_defense, &b.over_defense);
         }
+    }
+    out.push('\n');
+}
+
+fn model(out: &mut String, run: &Improved, llm: &Llm) {
+    let _ = writeln!(out, "## The language model\n");
+    let name = shorten(&llm.name());
+    let asked = |round: &Round| round.plan.as_ref().and_then(|plan| plan.llm);
+    if !run.rounds.iter().any(|round| asked(round).is_some()) {
+        let _ = writeln!(out, "{name} was not asked: the loop ended before a row was made.\n");
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "{name} was sent the chosen false positives and near misses, each with its category and the phrase of its cluster, in \
+         these words:\n"
+    );
+    let template = &llm.settings.template;
+    // Set in by four columns a line is code, whatever it holds.
+    for line in format!("{}\n\n{}", template.system, template.user).trim().lines() {
+        let _ = writeln!(out, "    {line}");
+    }
+    let _ = writeln!(
+        out,
+        "\nThe budget of all rounds: {} calls, {} tokens. Answers from the cache count as they were paid, and their tokens stand here \
+         too. What may train of the answers is for the proof to say.\n\n\
+         | round | prompts | answered from the cache | without an answer | calls of this run | tokens | rows proposed | rows kept |\n\
+         |---:|---:|---:|---:|---:|---:|---:|---:|",
+        llm.settings.max_calls, llm.settings.max_tokens
+    );
+    let mut n_all_estimated = 0;
+    for round in &run.rounds {
+        let Some(Asked { n_prompts, n_cached, n_calls, n_tokens, n_estimated, n_failed, n_unasked, .. }) = asked(round) else {
+            continue;
+        };
+        let made = round.plan.as_ref().and_then(|plan| plan.strategies.get(Strategy::Llm.name()).copied());
+        let [proposed, kept] = made.unwrap_or_default();
+        let (number, n_without) = (round.number, n_failed + n_unasked);
+        let _ =
+            writeln!(out, "| {number} | {n_prompts} | {n_cached} | {n_without} | {n_calls} | {n_tokens} | {proposed} | {kept} |");
+        n_all_estimated += n_estimated;
+    }
+    if n_all_estimated > 0 {
+        let _ = writeln!(out, "\nThe tokens of {n_all_estimated} answers are estimated, at four bytes a token.");
     }
     out.push('\n');
 }

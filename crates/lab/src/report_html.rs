@@ -38,7 +38,9 @@ fn figures(section: Section, run: &Improved, origin: Origin<'_>) -> Vec<String> 
         }
         Section::Leakage => vec![premium(run)],
         Section::Ablation => return origin.ablation.map_or(Vec::new(), ablation_figures),
-        Section::Remedies | Section::EachRound | Section::Slices | Section::Clusters | Section::Ground => Vec::new(),
+        Section::Remedies | Section::EachRound | Section::Model | Section::Slices | Section::Clusters | Section::Ground => {
+            Vec::new()
+        }
     };
     figures.into_iter().flatten().collect()
 }

@@ -253,11 +253,21 @@ pub struct ReinforceArgs {
 
 /// `levelhead improve`.
 #[derive(Debug, Args)]
-#[command(after_help = "Without arguments it runs on the embedded starter corpus and writes to ./levelhead-run.
+#[command(after_help = "Examples:
+  levelhead improve
+  levelhead improve --train master.csv --benign traffic.csv --gate-benign benign.csv \\
+      --gate-attacks attacks.csv --llm llm.toml -o run
+
+Without arguments it runs on the embedded starter corpus and writes to ./levelhead-run.
 
 DIR gets model.lh, reinforced_training_data.csv with its lineage, audit.json, gate.json, report.html, report.md and run.json.
 False positives are mined from --benign alone; thresholds are set on a part of it that is not mined. Each gate
 file is split by near-duplicate group: one half is read each round, the other once, by the report.
+
+A language model is asked for variations only with --llm FILE, which `levelhead reinforce --help`
+explains, within one budget for all rounds. The same command again pays for no answer twice. Where
+the endpoint fails in the first round, nothing is written; where it fails later, DIR holds the
+rounds before, and the command ends with exit code 2.
 
 Exit codes: 0 the holdout passed its gates, 1 it did not, 2 error.")]
 pub struct ImproveArgs {
@@ -279,6 +289,9 @@ pub struct ImproveArgs {
     /// The strategies that make the rows, and their shares; see `levelhead reinforce --help`
     #[arg(long, value_name = "FILE.toml")]
     pub recipe: Option<PathBuf>,
+    /// Ask a language model for variations too, with one budget for all rounds; it is sent mined prompts
+    #[arg(long, value_name = "FILE.toml")]
+    pub llm: Option<PathBuf>,
     /// Do not try the cheap remedies (class weights, hard negatives, fine-tuning) before the first round
     #[arg(long)]
     pub no_remedies: bool,

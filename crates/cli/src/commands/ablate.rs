@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use levelhead_lab::Error;
 use levelhead_lab::ablation::{AblateConfig, Factor, ablate};
 use levelhead_lab::ablation_report::{ablation_html, ablation_markdown, ablation_section};
 use levelhead_lab::choose::ReinforceConfig;
@@ -10,7 +11,7 @@ use levelhead_lab::improvement::ImproveConfig;
 use levelhead_lab::output::{Output, write_file};
 
 use super::improve::{command_line, inputs};
-use super::reinforce::offline_recipe;
+use super::reinforce::recipe;
 use super::train::config;
 use crate::args::AblateArgs;
 use crate::terminal::{Terminal, print};
@@ -18,7 +19,10 @@ use crate::terminal::{Terminal, print};
 /// Runs the command.
 pub fn run(args: &AblateArgs, terminal: &Terminal) -> Result<ExitCode> {
     let output = Output::prepare_folder(&args.output, args.force)?;
-    let recipe = offline_recipe(args.recipe.as_deref())?;
+    let recipe = recipe(args.recipe.as_deref(), None)?;
+    if recipe.asks() {
+        return Err(Error::setting("recipe", "ablate asks no model: take strategy llm out").into());
+    }
     let of_loop = ImproveConfig::default();
     let is_asked = |factor: &Factor| args.factor.is_empty() || args.factor.iter().any(|name| name == factor.name());
     let settings = AblateConfig {

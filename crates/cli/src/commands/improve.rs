@@ -11,6 +11,7 @@ use levelhead_lab::audit_report::audit_markdown;
 use levelhead_lab::choose::ReinforceConfig;
 use levelhead_lab::improve::improve;
 use levelhead_lab::improvement::{ImproveConfig, Improved};
+use levelhead_lab::llm::Llm;
 use levelhead_lab::output::{Output, write_file};
 use levelhead_lab::parts::Inputs;
 use levelhead_lab::report::{Origin, report_markdown};
@@ -19,7 +20,7 @@ use levelhead_lab::row::{Dataset, Row};
 use levelhead_lab::{starter, write};
 use serde_json::json;
 
-use super::reinforce::{json_lines, offline_recipe};
+use super::reinforce::{json_lines, llm, recipe};
 use super::train::{config, count_licenses, input, keep_licenses};
 use super::{exit_code, gate};
 use crate::args::{ImproveArgs, InputArgs, LoopInputs};
@@ -32,7 +33,8 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
     let output = Output::prepare_folder(&args.output, args.force)?;
     let gates = gate::gates(args.gates.as_deref())?;
     let defaults = ImproveConfig::default();
-    let recipe = offline_recipe(args.recipe.as_deref())?.with_originals(defaults.reinforce.n_variations);
+    let recipe = recipe(args.recipe.as_deref(), args.llm.as_deref())?.with_originals(defaults.reinforce.n_variations);
+    let mut llm = llm(args.llm.as_deref(), true)?;
     let ablation: Option<Ablation> = args.ablation.as_deref().map(read_ablation).transpose()?;
     let inputs = inputs(&args.data, &args.reading, terminal)?;
     let settings = ImproveConfig {
@@ -46,14 +48,20 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
         reinforce: ReinforceConfig { recipe, ..defaults.reinforce.clone() },
         ..defaults
     };
-    let mut done = improve(&inputs, &gates, &settings, terminal)?;
+    let mut done = improve(&inputs, &gates, &settings, llm.as_mut(), terminal)?;
     let files = [&inputs.train, &inputs.benign, &inputs.gate_benign, &inputs.gate_attacks];
     done.guard.provenance.inputs = files[..2].iter().map(|f| input(f)).collect();
     done.guard.provenance.licenses = count_licenses(std::slice::from_ref(&inputs.train));
     let measured: Vec<Input> = files[2..].iter().map(|f| input(f)).collect();
     let command = command_line();
     let all: Vec<Input> = done.guard.provenance.inputs.iter().chain(&measured).cloned().collect();
-    let origin = Origin { command: &command, inputs: &all, shows_prompts: !args.no_prompts, ablation: ablation.as_ref() };
+    let origin = Origin {
+        command: &command,
+        inputs: &all,
+        shows_prompts: !args.no_prompts,
+        ablation: ablation.as_ref(),
+        llm: llm.as_ref(),
+    };
     let run = json!({
         "levelhead_version": env!("CARGO_PKG_VERSION"),
         "command": command,
@@ -61,6 +69,7 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
         "inputs": done.guard.provenance.inputs,
         "measured": measured,
         "settings": done.guard.provenance.training,
+        "llm": llm.as_ref().map(Llm::name),
         "remedies": done.remedies,
         "rounds": done.rounds,
         "best_round": done.best,
@@ -81,6 +90,13 @@ pub fn run(args: &ImproveArgs, terminal: &Terminal) -> Result<ExitCode> {
     } else {
         print(gate::readable(&done.holdout))?;
         print(format!("read {}", args.output.join("report.html").display()))?;
+    }
+    if let Some(fault) = done.fault {
+        let (n, folder) = (done.rounds.len(), args.output.display());
+        let reason = format!(
+            "round {n} has no variations of the model; {folder} holds the rounds before it, and the same command with --force goes on"
+        );
+        return Err(anyhow::Error::from(fault).context(reason));
     }
     Ok(exit_code(done.holdout.passed))
 }

@@ -32,7 +32,7 @@ use crate::terminal::{Terminal, print, table, thousands};
 /// Runs the command.
 pub fn run(args: &ReinforceArgs, terminal: &Terminal) -> Result<ExitCode> {
     let config = config(args)?;
-    let llm = llm(args)?;
+    let mut llm = llm(args.llm.as_deref(), !args.plan)?;
     let found = read_audit(&args.audit)?;
     let candidates = false_positives(&found);
     let plan = plan(&candidates, llm.as_ref(), &config)?;
@@ -72,11 +72,7 @@ pub fn run(args: &ReinforceArgs, terminal: &Terminal) -> Result<ExitCode> {
         judges: judges.as_ref(),
     };
     let sources =
-        Sources { pool: &pool, traffic: &pool, twins: &twins, hard_negatives: &hard_negatives, llm: llm.as_ref(), proof };
-    if let (Some(llm), Some(asked)) = (&llm, plan.llm) {
-        let n_new = asked.n_prompts - asked.n_cached;
-        terminal.say(&format!("asking {} about {} false positives, {} calls at most", llm.name(), n_new, asked.n_calls));
-    }
+        Sources { pool: &pool, traffic: &pool, twins: &twins, hard_negatives: &hard_negatives, llm: llm.as_mut(), proof };
     let made = reinforce(&candidates, sources, &config, terminal)?;
     write::write(output, &[], &made.rows, args.force)?;
     write_file(&lineage, &json_lines(&made.lineage)?, args.force)?;
@@ -126,29 +122,26 @@ pub fn json_lines<T: Serialize>(entries: &[T]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The recipe of a file, or the default.
-pub fn recipe(path: Option<&Path>) -> Result<Recipe> {
-    let Some(path) = path else { return Ok(Recipe::default()) };
+/// The recipe of a file, or the default; where settings of a model are named, one that asks it.
+pub fn recipe(path: Option<&Path>, llm: Option<&Path>) -> Result<Recipe> {
+    let Some(path) = path else {
+        return Ok(if llm.is_some() { Recipe::default().with_llm() } else { Recipe::default() });
+    };
     let text = std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    Ok(Recipe::parse(&path.display().to_string(), &text)?)
-}
-
-/// The same for a command that asks no model.
-pub fn offline_recipe(path: Option<&Path>) -> Result<Recipe> {
-    match recipe(path)? {
-        recipe if recipe.asks() => {
-            Err(Error::setting("recipe", "strategy llm is for `levelhead reinforce --llm` alone: take it out here").into())
-        }
-        recipe => Ok(recipe),
+    let recipe = Recipe::parse(&path.display().to_string(), &text)?;
+    if llm.is_some() && !recipe.asks() {
+        let reason = "has no strategy llm, and --llm is given: add one with its share, or leave --llm out";
+        return Err(Error::format(path, reason).into());
     }
+    Ok(recipe)
 }
 
-/// The model that is named, with its key out of the environment; a plan makes no call and needs none.
-fn llm(args: &ReinforceArgs) -> Result<Option<Llm>> {
-    let Some(path) = &args.llm else { return Ok(None) };
+/// The model that is named, with its key out of the environment where one is needed: a plan makes no call.
+pub fn llm(path: Option<&Path>, needs_key: bool) -> Result<Option<Llm>> {
+    let Some(path) = path else { return Ok(None) };
     let settings = Settings::read(path)?;
     let key = match &settings.key_env {
-        Some(name) if !args.plan => Some(std::env::var(name).map_err(|_| {
+        Some(name) if needs_key => Some(std::env::var(name).map_err(|_| {
             let reason = format!("the environment variable {name} is not set: export the key, or remove the line");
             Error::setting("key_env", reason)
         })?),
@@ -158,15 +151,7 @@ fn llm(args: &ReinforceArgs) -> Result<Option<Llm>> {
 }
 
 fn config(args: &ReinforceArgs) -> Result<ReinforceConfig> {
-    let mut recipe = recipe(args.recipe.as_deref())?;
-    match &args.recipe {
-        Some(path) if args.llm.is_some() && !recipe.asks() => {
-            let reason = "has no strategy llm, and --llm is given: add one with its share, or leave --llm out";
-            return Err(Error::format(path, reason).into());
-        }
-        None if args.llm.is_some() => recipe = recipe.with_llm(),
-        _ => {}
-    }
+    let recipe = recipe(args.recipe.as_deref(), args.llm.as_deref())?;
     let mut config = ReinforceConfig {
         n_false_positives: args.false_positives,
         n_variations: args.variations,

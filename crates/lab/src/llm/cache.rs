@@ -48,14 +48,17 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Reads the file; one that is not there holds nothing.
+    /// Reads the file; one that is not there holds nothing, and its folder must be.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Row`] for a line that was not written by Levelhead.
     pub fn read(path: &Path) -> Result<Cache> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => match path.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => return Err(Error::write(path, e)),
+                _ => Vec::new(),
+            },
             Err(e) => return Err(Error::read(path, e)),
         };
         let mut cache = Cache { path: path.to_path_buf(), known: HashMap::new(), n_whole: 0, is_cut: false };
@@ -91,11 +94,12 @@ impl Cache {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn writer(&self) -> Result<Writer> {
+    pub fn writer(&mut self) -> Result<Writer> {
         let fault = |e| Error::write(&self.path, e);
         let file = File::options().create(true).append(true).open(&self.path).map_err(fault)?;
         if self.is_cut {
             file.set_len(self.n_whole).map_err(fault)?;
+            self.is_cut = false;
         }
         Ok(Writer { path: self.path.clone(), file: Mutex::new(file) })
     }
@@ -168,10 +172,11 @@ mod tests {
         let n_first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
         for n in n_first..whole.len() {
             fs::write(&path, &whole[..n]).unwrap();
-            let cache = read();
+            let mut cache = read();
             assert_eq!((cache.is_cut, cache.get("a"), cache.get("b")), (n > n_first, Some(&entry("a")), None), "{n}");
             cache.writer().unwrap().push(&entry("c")).unwrap();
-            assert_eq!((read().is_cut, read().known.len()), (false, 2), "{n}");
+            cache.writer().unwrap().push(&entry("d")).unwrap();
+            assert_eq!((read().is_cut, read().known.len()), (false, 3), "{n}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a model is asked: two texts with places to fill in.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::Request;
@@ -10,8 +12,8 @@ const PLACES: [&str; 4] = ["prompt", "phrase", "n", "category"];
 /// The two messages of a request, with places to fill in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
-    system: Text,
-    user: Text,
+    pub(crate) system: Text,
+    pub(crate) user: Text,
 }
 
 /// One message of a chat, as the protocol has it.
@@ -81,6 +83,15 @@ impl Text {
     }
 }
 
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Literal(text) => f.write_str(text),
+            Piece::Place(name) => write!(f, "{{{name}}}"),
+        })
+    }
+}
+
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphabetic() || c == '_')
 }
@@ -115,7 +126,8 @@ mod tests {
             ("{ n } {} {{n}}", "{ n } {} {3}"),
             ("", ""),
         ] {
-            assert_eq!(Text::parse(text).unwrap().fill(&request), expected);
+            let read = Text::parse(text).unwrap();
+            assert_eq!((read.fill(&request).as_str(), read.to_string().as_str()), (expected, text));
         }
         let error = Text::parse("{prompt} {Tone}").unwrap_err();
         assert_eq!(error, "{Tone} is no placeholder: there are {prompt}, {phrase}, {n}, {category}");
