@@ -202,7 +202,7 @@ mod tests {
         let biases = [0.0, -30.0, -20.0, -10.0, -5.0, 0.0, 0.0];
         let model = LinearModel::quantize(spec, biases, &weights);
         let sentence = |i: usize| format!("sentence number {i} of the text says {}. ", i * i % 17);
-        let texts = ["".to_string(), "one".into(), (0..5).map(sentence).collect(), (0..90).map(sentence).collect()];
+        let texts = ["".to_string(), "one".into(), (0..12).map(sentence).collect(), (0..90).map(sentence).collect()];
         for text in texts {
             let row = Row::new(text.clone(), Label::Attack);
             let example = featurize(&[&row], spec, |_| 1.0, &Silent).remove(0);

@@ -3,6 +3,8 @@
 //! The logit of a passage is bias + a bias of its size + S_c / (2 sqrt(N_c)) + S_w / sqrt(N_w), with the sum S and the number N
 //! of the weights of its character and word n-grams: a linear model over features that are scaled to Euclidean length 1/2 and 1.
 //! Characters weigh half: they know spellings and endings, but they see an attack in any text with an attack's words.
+//! The more segments a text has, the more often one of its parts looks like an attack by chance, so what a part has to be ahead
+//! of the whole counts by ln(n) / 2 for a text of n segments, and all from eight segments on.
 //!
 //! Sums of slots are enough for every run of segments, so the cost of judging all parts does not depend on their size. The judge
 //! and the trainer both take their passages from here.
@@ -135,6 +137,9 @@ impl Spans {
     /// The passage with the highest logit, of equals the first; nothing where the text has none.
     pub fn strongest(&mut self, slots: &[Slot], parts: bool, biases: &SizeBiases) -> Option<(Span, f32)> {
         let mut top: Option<(Span, f32)> = None;
+        let n_segments = slots.len().div_ceil(2);
+        let share = if n_segments < 8 { 0.5 * (n_segments as f32).ln() } else { 1.0 };
+        let biases = biases.map(|bias| biases[0] + share * (bias - biases[0]));
         self.visit(slots, parts, |span, sums| {
             let logit = biases[span.size] + evidence(sums);
             if top.is_none_or(|t| logit > t.1) {
@@ -197,6 +202,18 @@ mod tests {
         let (span, logit) = Spans::default().strongest(&slots, true, &biases).unwrap();
         assert_eq!((span.segments(), logit), ((0, 1), 2.0 / 3.0));
         assert_eq!(Spans::default().strongest(&[], true, &biases), None);
+    }
+
+    #[test]
+    fn a_part_of_few_has_to_be_less_ahead_of_the_whole() {
+        let biases = [1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0];
+        // The first segment says 6, the others nothing.
+        let logit = |n: usize| {
+            let slots: Vec<Slot> = (0..2 * n - 1).map(|i| if i == 0 { slot(1.0, 6.0) } else { slot(1.0, 0.0) }).collect();
+            Spans::default().strongest(&slots, true, &biases).unwrap().1
+        };
+        let expected = |share: f32| 1.0 - 2.0 * share + 6.0;
+        assert_eq!([2, 3, 7, 8, 40].map(logit), [0.5 * 2f32.ln(), 0.5 * 3f32.ln(), 0.5 * 7f32.ln(), 1.0, 1.0].map(expected));
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub struct TrainSettings {
     /// log2 of the buckets of word n-grams
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(8..=24))]
     pub word_bits: u32,
-    /// How far the logit of a part must be above that of the whole text to count for more
+    /// How far the logit of a part must be above that of the whole text to count for more, in a text of eight segments and more
     #[arg(long, default_value_t = 1.0)]
     pub part_penalty: f32,
     /// Judge whole texts only, not their parts
