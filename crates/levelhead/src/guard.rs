@@ -10,7 +10,7 @@ use crate::model::{LinearModel, Reader};
 use crate::offsets::Offsets;
 use crate::passage::{Prompt, Text, segments};
 use crate::provenance::Provenance;
-use crate::reveal::without_markup;
+use crate::reveal::{Disguise, without_markup};
 use crate::rules::RulePack;
 use crate::spans::{Span, Sum, values};
 use crate::verdict::{BENIGN, Layer, Reason, Severity, Threat, Verdict};
@@ -160,12 +160,12 @@ impl Guard {
             let share = values[usize::from(!spec.is_char(bucket))] * self.model.weight(bucket) / touched.len().max(1) as f32;
             weights[touched].iter_mut().for_each(|w| *w += share);
         }
-        // What stands between markup stands in the prompt itself, at the same place.
-        let plain = without_markup(prompt).map(|plain| Offsets::of(&plain));
-        let in_place = plain.filter(|offsets| offsets.text().as_str() == top.text.as_str());
-        let mut reasons: Vec<Reason> = match top.nth.checked_sub(1).map(|i| &read.hidden[i]).filter(|_| in_place.is_none()) {
+        let hidden = top.nth.checked_sub(1).map(|i| &read.hidden[i]);
+        let mut reasons: Vec<Reason> = match hidden.filter(|hidden| hidden.disguise != Disguise::Markup) {
             None => {
-                let offsets = in_place.unwrap_or_else(|| Offsets::of(prompt));
+                // What stands between markup stands in the prompt itself, at the same place.
+                let plain = hidden.and_then(|_| without_markup(prompt));
+                let offsets = Offsets::of(plain.as_deref().unwrap_or(prompt));
                 let reason = |(word, weight)| {
                     let range = offsets.original(word);
                     Reason { text: prompt[range.clone()].to_string(), range, hidden: None, weight }
@@ -216,7 +216,6 @@ impl Strongest<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reveal::Disguise;
 
     #[test]
     fn reasons_stand_in_the_user_s_own_text() {

@@ -50,11 +50,9 @@ pub fn normalize_into(prompt: &str, out: &mut Normalized) {
     if prompt.is_ascii() {
         out.push_str(prompt);
         out.make_ascii_lowercase();
-        capitals(prompt.as_bytes(), |at| {
-            if begins_sentence(prompt, at) {
-                sentences.push(at as u32 - 1);
-            }
-        });
+        let capitals =
+            prompt.as_bytes().windows(2).enumerate().filter(|(_, pair)| pair[0] == b' ' && pair[1].is_ascii_uppercase());
+        sentences.extend(capitals.filter(|(space, _)| begins_sentence(prompt, space + 1)).map(|(space, _)| space as u32));
         return;
     }
     out.reserve(prompt.len());
@@ -76,25 +74,6 @@ pub fn normalize_into(prompt: &str, out: &mut Normalized) {
         out.truncate(written);
         together(&prompt[before..chars.offset()], out);
         (before, written) = (chars.offset(), out.len());
-    }
-}
-
-/// Calls `f` with the place of each ASCII capital letter behind a space that stands behind a letter, a digit or a closing mark.
-fn capitals(bytes: &[u8], mut f: impl FnMut(usize)) {
-    const BLOCK: usize = 64;
-    // All tests of a place are made, so that a block is looked through without a branch; most blocks have none.
-    let fits = |(before, space, letter): (&u8, &u8, &u8)| {
-        let may_end = (*before > b'.') | (*before == b'"') | (*before == b'\'') | (*before == b')');
-        may_end & (*space == b' ') & letter.is_ascii_uppercase()
-    };
-    let n = bytes.len().saturating_sub(2);
-    for start in (0..n).step_by(BLOCK) {
-        let end = n.min(start + BLOCK);
-        let [before, spaces, letters] = [0, 1, 2].map(|shift| &bytes[start + shift..end + shift]);
-        let places = || before.iter().zip(spaces).zip(letters).map(|((before, space), letter)| (before, space, letter));
-        if places().fold(0, |any, place| any | u8::from(fits(place))) != 0 {
-            places().zip(start + 2..).filter(|(place, _)| fits(*place)).for_each(|(_, at)| f(at));
-        }
     }
 }
 

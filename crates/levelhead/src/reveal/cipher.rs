@@ -143,9 +143,11 @@ fn n_known(bytes: impl Iterator<Item = u8>, is_known: fn(Key) -> bool) -> usize 
 /// The way in which most of a text reads; nothing where as it stands it reads half as well, or no way makes it read.
 fn best_way(bytes: &[u8], is_known: fn(Key) -> bool) -> Option<Way> {
     let bytes = &bytes[..bytes.len().min(SAMPLE)];
-    let mut n_letters = 0;
-    words(bytes.iter().copied(), |word, _| n_letters += word.len());
-    let as_it_stands = n_known(bytes.iter().copied(), is_known);
+    let (mut n_letters, mut as_it_stands) = (0, 0);
+    words(bytes.iter().copied(), |word, key| {
+        n_letters += word.len();
+        as_it_stands += if is_known(key) { word.len() } else { 0 };
+    });
     if 3 * as_it_stands > n_letters {
         return None;
     }
