@@ -83,7 +83,7 @@ Path("models/README.md").write_text(card)
 # The first page.
 page = Path("README.md").read_text().replace(old_run, str(run))
 rounds = [cells(line) for line in table(reports["improve"], "round | rows added")[2:]]
-page = put(page, "round | rows added", [f"| {r[0]} | {int(r[1]):,} | {r[3]} | {r[5]} | {r[7]} |" for r in rounds])
+page = put(page, "round | rows added", [f"| {r[0]} | {int(r[1]):,} | {r[2]} | {r[4]} | {r[6]} |" for r in rounds])
 for row, name in [("`levelhead improve` on the starter corpus", "starter-improve"), ("the real run above", "improve"), ("train on", "train-all"),
                   ("train the default guard", "train-default"), ("scan 100,000", "scan"), ("the same on one", "scan-one-thread"),
                   ("group 100,000", "group-100k"), ("group 495,428", "group-495k")]:

@@ -319,7 +319,7 @@ impl Setting {
         }
         let pool: Vec<&str> = found.iter().map(|fp| fp.prompt.as_str()).collect();
         let settings = ReinforceConfig { seed, ..self.reinforce.clone() };
-        let mut rows = match reinforce(found, mining.sources(&pool, &[]), &settings, progress) {
+        let mut rows = match reinforce(found, mining.sources(&pool, &[], &[]), &settings, progress) {
             // A strategy that fits none of the prompts is a finding, not a fault.
             Err(Error::Data { .. }) => Vec::new(),
             made => made?.rows,

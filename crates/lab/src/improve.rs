@@ -68,7 +68,7 @@ pub fn improve(
         match run.reinforce(budget) {
             Ok(Some(plan)) => run.round(number, Some(plan), started)?,
             Ok(None) => {
-                ended = "no false positive is left to mine".to_string();
+                ended = "no false positive is left that gives a new row".to_string();
                 break;
             }
             // The rounds before took minutes and calls. What the server said is foreign text, so no report has it.
@@ -277,7 +277,7 @@ impl<'a> Run<'a> {
         ));
     }
 
-    /// Audits the last guard on the mined traffic and adds reinforced rows; nothing where no false positive is left.
+    /// Audits the last guard on the mined traffic and adds reinforced rows; nothing where no false positive gives a new one.
     fn reinforce(&mut self, budget: usize) -> Result<Option<Plan>> {
         let (parts, config) = (self.parts, self.config);
         let guard = &self.guards.last().expect("round 0 has run")[0];
@@ -298,10 +298,14 @@ impl<'a> Run<'a> {
             self.mining.train_judges(&false_positives, config.train, self.progress)?;
         }
         let pool: Vec<&str> = false_positives.iter().map(|fp| fp.prompt.as_str()).collect();
-        let sources = Sources { llm: self.llm.as_deref_mut(), ..self.mining.sources(&pool, &hard_negatives) };
+        let sources = Sources { llm: self.llm.as_deref_mut(), ..self.mining.sources(&pool, &hard_negatives, &self.reinforced) };
         let seed = config.train.seed ^ self.rounds.len() as u64;
         let settings = ReinforceConfig { n_false_positives, seed, ..config.reinforce.clone() };
-        let mut made = reinforce(&false_positives, sources, &settings, self.progress)?;
+        let mut made = match reinforce(&false_positives, sources, &settings, self.progress) {
+            // The rounds before have made all that there is.
+            Err(Error::Data { .. }) if !self.reinforced.is_empty() => return Ok(None),
+            made => made?,
+        };
         made.rows.truncate(budget);
         made.lineage.truncate(budget);
         if made.rows.is_empty() {

@@ -77,14 +77,16 @@ impl<'a> Mining<'a> {
         Ok(())
     }
 
-    /// What reinforcement draws on and is held against. Other false positives are the nearest real neighbors there are.
-    pub fn sources<'b>(&'b self, pool: &'b [&'b str], hard_negatives: &'b [Row]) -> Sources<'b> {
+    /// What reinforcement draws on and is held against; `earlier` rows are not made again. Other false positives are the nearest
+    /// real neighbors there are.
+    pub fn sources<'b>(&'b self, pool: &'b [&'b str], hard_negatives: &'b [Row], earlier: &'b [Row]) -> Sources<'b> {
         let proof = Proof {
             attacks: Some(&self.attacks),
             measured: Some(&self.measured),
             fluency: Some(&self.fluency),
             rules: Some(&self.rules),
             judges: self.judges.as_ref(),
+            earlier,
         };
         Sources { pool, traffic: &self.traffic, twins: &self.twins, hard_negatives, llm: None, proof }
     }

@@ -103,6 +103,8 @@ pub struct Proof<'a> {
     pub rules: Option<&'a RulePack>,
     /// No benign row may look like an attack to the guard that does not know its origin.
     pub judges: Option<&'a Judges>,
+    /// Reinforced rows that train already: no row may be equal to one.
+    pub earlier: &'a [Row],
 }
 
 /// Holds proposals to the proof; remembers what it let through.
@@ -113,7 +115,7 @@ pub(crate) struct Prover<'a> {
 
 impl<'a> Prover<'a> {
     pub fn new(proof: Proof<'a>) -> Prover<'a> {
-        Prover { proof, seen: HashSet::new() }
+        Prover { proof, seen: proof.earlier.iter().map(|row| key(&row.text)).collect() }
     }
 
     /// Why a proposal may not train; nothing where it may, and then it counts as taken.

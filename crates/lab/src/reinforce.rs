@@ -306,6 +306,16 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_trains_already_is_not_made_again() {
+        let first = made(Sources::default(), &small(100)).rows;
+        let proof = Proof { earlier: &first, ..Proof::default() };
+        let out = made(Sources { proof, ..Sources::default() }, &small(100));
+        let earlier: HashSet<String> = first.iter().map(|r| key(&r.text)).collect();
+        assert!(!out.rows.is_empty() && out.rows.iter().all(|r| !earlier.contains(&key(&r.text))));
+        assert!(out.plan.left_out["equal to an earlier row"] >= first.len());
+    }
+
+    #[test]
     fn nothing_near_an_attack_or_a_measured_row_gets_in() {
         let all = many();
         let measured: Vec<&str> = all[..300].iter().map(|f| f.prompt.as_str()).collect();

@@ -153,24 +153,22 @@ fn rounds(out: &mut String, run: &Improved) {
     let _ = writeln!(out, "## Rounds, on the gate half\n");
     let _ = writeln!(
         out,
-        "| round | rows added | rows in training | FPR, natural | recall, natural | FPR, calibrated | recall, calibrated | recall \
-         at matched FPR | the same, over-defense as at first | gates | seconds |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|"
+        "| round | rows added | FPR, natural | recall, natural | FPR, calibrated | recall, calibrated | recall at matched FPR \
+         | the same, over-defense as at first | gates |\n|---:|---:|---:|---:|---:|---:|---:|---:|---|"
     );
     for r in &run.rounds {
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             r.number,
             r.n_added,
-            r.n_trained,
             percent(&r.natural.false_positives),
             mean(&r.natural.recall),
             percent(&r.calibrated.false_positives),
             mean(&r.calibrated.recall),
             matched_mean(&r.matched),
             matched_mean(&r.within),
-            if r.gate.passed { "passed" } else { "not passed" },
-            r.seconds
+            if r.gate.passed { "passed" } else { "not passed" }
         );
     }
     let _ = writeln!(
@@ -214,8 +212,8 @@ fn one_round(out: &mut String, before: &Round, after: &Round) {
     let _ = writeln!(out, "### Round {}\n", after.number);
     let _ = writeln!(
         out,
-        "The guard of round {} flagged {} of the mined prompts. {} rows were added.",
-        before.number, after.n_false_positives, after.n_added
+        "The guard of round {} flagged {} of the mined prompts. {} rows were added, {} train. The round took {:.1} s.",
+        before.number, after.n_false_positives, after.n_added, after.n_trained, after.seconds
     );
     if let Some(plan) = &after.plan {
         let made: Vec<String> = plan.strategies.iter().map(|(name, [tried, n])| format!("{n} of {tried} {name}")).collect();

@@ -70,6 +70,7 @@ pub fn run(args: &ReinforceArgs, terminal: &Terminal) -> Result<ExitCode> {
         fluency: Some(&fluency),
         rules: Some(&rules),
         judges: judges.as_ref(),
+        earlier: &[],
     };
     let sources =
         Sources { pool: &pool, traffic: &pool, twins: &twins, hard_negatives: &hard_negatives, llm: llm.as_mut(), proof };
