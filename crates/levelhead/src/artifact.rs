@@ -26,7 +26,7 @@ use crate::rules::{Rule, RulePack};
 use crate::spans::SizeBiases;
 
 const MAGIC: &[u8; 8] = b"LVLHEAD\0";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const PRELUDE: usize = 8 + 4 + 32 + 8;
 
 /// Prompts of the self-test: each touches a part of the pipeline that could drift.
@@ -271,8 +271,8 @@ mod tests {
         let rows: [(&str, &[u8], &str); 9] = [
             ("a picture", b"\x89PNG\r\n\x1a\n....", "not a levelhead guard"),
             ("an empty file", b"", "not a levelhead guard"),
-            ("a newer version", &newer, "format version 9, newer than this build reads (2)"),
-            ("an older version", &older, "format version 1, older than this build reads (2): train"),
+            ("a newer version", &newer, "format version 9, newer than this build reads (3)"),
+            ("an older version", &older, "format version 1, older than this build reads (3): train"),
             ("a version that never was", &zero, "damaged (format version 0)"),
             ("a truncated file", &good[..good.len() - 10], "bytes announced"),
             ("only the magic", &good[..8], "cut short"),

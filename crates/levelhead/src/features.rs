@@ -1,13 +1,15 @@
 //! Stage 4: hashed n-grams, the classifier's view of a text.
 //!
-//! Two families share one index space: character n-grams inside word boundaries (buckets from 0), then word n-grams and pairs
-//! of words that stand up to [`REACH`] words apart, whatever is between them ("ignore .. instructions").
+//! Two families share one index space: character n-grams inside word boundaries (buckets from 0), then word n-grams, pairs of
+//! words that stand up to [`REACH`] words apart, whatever is between them ("ignore .. instructions"), and concepts: words of one
+//! meaning in many languages, alone and in pairs.
 //! Hashing follows Weinberger et al. (2009), without signs.
 //!
 //! A text is cut into segments, about a sentence each. Every n-gram has a slot: segment k has slot 2k, and what reaches from
 //! segment k into the next has slot 2k + 1. So any run of segments is a run of slots, and a text is hashed once, however many
 //! of its passages are judged.
 
+mod concepts;
 mod grams;
 mod scan;
 mod seen;
@@ -137,6 +139,11 @@ impl FeatureSpec {
             && (8..=24).contains(&self.word_bits)
     }
 
+    /// Features that begin at one word, at most.
+    fn most_of_word(&self) -> usize {
+        self.word_max + REACH - 1 + concepts::MOST
+    }
+
     /// Calls `f` with each segment and its features, those of a family at a time, all characters first; gives the number of
     /// segments. An n-gram of words belongs to the segment that it begins in.
     ///
@@ -180,14 +187,18 @@ impl FeatureSpec {
             let end = |segment: usize| from + tokens[from..n_tokens].iter().take_while(|t| t.segment <= segment as u32).count();
             if segment % CHAPTER == 0 {
                 let chapter = end(segment + CHAPTER - 1) - from;
-                seen.clear(chapter * (self.word_max + REACH - 1));
+                seen.clear(chapter * self.most_of_word());
             }
             let to = end(segment);
-            reserve(grams, (to - from) * (self.word_max + REACH - 1) + 1);
+            reserve(grams, (to - from) * self.most_of_word() + 1);
             let mut n = 0;
             self.visit_words(tokens, from..to, |counts, bucket, reach, _| {
                 grams[n] = Feature::new(bucket, reach == 1);
                 n += usize::from(counts);
+            });
+            self.visit_concepts(tokens, from..to, |bucket, _| {
+                grams[n] = Feature::new(bucket, false);
+                n += 1;
             });
             flush(segment, &mut grams[..n], seen);
             from = to;
@@ -221,6 +232,14 @@ impl FeatureSpec {
                 });
             }
         });
+        let mut from = 0;
+        for of_segment in tokens[..n_tokens].chunk_by(|a, b| a.segment == b.segment) {
+            let (to, slot) = (from + of_segment.len(), 2 * of_segment[0].segment);
+            self.visit_concepts(tokens, from..to, |bucket, Range { start, end }| {
+                f(Gram { bucket, slot, range: tokens[start].range.0..tokens[end - 1].range.1 });
+            });
+            from = to;
+        }
         starts.len()
     }
 }
@@ -288,8 +307,8 @@ mod tests {
             (n(true), n(false))
         };
         let thrice = n_new("stop now stop now stop now");
-        // stop, now, "stop now", "now stop", both three-word windows, and the four pairs of words apart.
-        assert_eq!((thrice.1, thrice), (10, n_new(&"stop now ".repeat(50))));
+        // stop, now, "stop now", "now stop", both three-word windows, and the four pairs of words apart; two concepts, one pair.
+        assert_eq!((thrice.1, thrice), (13, n_new(&"stop now ".repeat(50))));
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn a_guard_that_cannot_be_loaded_names_its_file_and_its_fault() {
     folder.write("cut.lh", &good[..good.len() - 1]);
     std::fs::create_dir(folder.path("folder.lh")).unwrap();
     let faults = [
-        ("newer.lh", "newer.lh: guard has format version 253, newer than this build reads (2)"),
+        ("newer.lh", "newer.lh: guard has format version 252, newer than this build reads (3)"),
         ("flipped.lh", "flipped.lh: guard is damaged (the checksum does not fit)"),
         ("csv.lh", "csv.lh: not a levelhead guard"),
         ("empty.lh", "empty.lh: not a levelhead guard"),

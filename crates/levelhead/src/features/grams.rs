@@ -9,7 +9,7 @@ use crate::hash::step;
 /// Words that an n-gram may hold behind its first.
 pub(super) const N_BEHIND: usize = REACH;
 /// What stands behind the last word: no n-gram reaches it.
-pub(super) const NO_TOKEN: Token = Token { hash: 0, range: (0, 0), segment: u32::MAX };
+pub(super) const NO_TOKEN: Token = Token { hash: 0, stem: 0, range: (0, 0), segment: u32::MAX, letters: 0 };
 
 const SKIP_SEED: u64 = 0x2545_f491_4f6c_dd1d;
 const CHAR_SEED: u64 = 0x51_7c_c1_b7_27_22_0a_95;

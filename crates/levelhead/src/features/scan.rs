@@ -17,6 +17,8 @@ pub(super) struct Characters {
 pub(super) const PADDING: u32 = u32::MAX;
 /// Characters that a kernel sees at once: the longest n-gram.
 pub(super) const LONGEST_GRAM: usize = 8;
+/// Characters by which words with the same stem are known.
+pub(super) const STEM_LETTERS: usize = 6;
 /// What parts two chunks.
 pub(super) const SPACE: u32 = b' ' as u32;
 
@@ -24,8 +26,12 @@ pub(super) const SPACE: u32 = b' ' as u32;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Token {
     pub hash: u64,
+    /// Hash of its first [`STEM_LETTERS`] characters.
+    pub stem: u64,
     pub range: (u32, u32),
     pub segment: u32,
+    /// How many characters it has; 255 and more are one.
+    pub letters: u8,
 }
 
 /// Reads a segment that begins at byte `offset` of its text; words are added, characters replaced.
@@ -69,11 +75,15 @@ fn scan_chars(
             hash = step(hash, u64::from(code));
             if let Some(token) = tokens.last_mut() {
                 token.hash = hash;
+                token.letters = token.letters.saturating_add(1);
+                if usize::from(token.letters) <= STEM_LETTERS {
+                    token.stem = hash;
+                }
                 token.range.1 = end;
             }
         } else if matches!(class, Class::Letter | Class::Single) {
             hash = step(WORD_SEED, u64::from(code));
-            tokens.push(Token { hash, range: (start, end), segment });
+            tokens.push(Token { hash, stem: hash, range: (start, end), segment, letters: 1 });
         }
         open = class == Class::Letter;
     }

@@ -18,7 +18,7 @@ impl Seen {
     /// Forgets everything; makes room for so many buckets.
     pub(super) fn clear(&mut self, n_most: usize) {
         // At most half of it is taken, so the first place that is looked at is nearly always the right one.
-        self.size = (4 * n_most).max(64).next_power_of_two();
+        self.size = (2 * n_most).max(64).next_power_of_two();
         if self.size > self.entries.len() {
             self.entries.resize(self.size, 0);
         }
