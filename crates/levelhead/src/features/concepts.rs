@@ -1,6 +1,6 @@
 //! Concepts: words of one meaning to an attack, whatever language and form they have, and which of them stand together.
 //!
-//! "Ignore your instructions", "disregard thy directives" and "vergiss deine Anweisungen" share no n-gram but these, so what
+//! "Ignore your instructions", "disregard your directives" and "vergiss deine Anweisungen" share no n-gram but these, so what
 //! one language or wording has taught the classifier holds in the others. The words are in `concepts.txt`.
 
 use std::ops::Range;
@@ -41,14 +41,11 @@ const TAG: u32 = 32 - CONCEPT_BITS;
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut table = Table { entries: vec![0; 1 << TABLE_BITS] };
     for (concept, word) in words() {
-        let (word, is_stem) = word.strip_suffix('*').map_or((word, false), |stem| (stem, true));
-        let mut tokens = Vec::new();
-        scan(normalize(word).as_str(), 0, 0, &mut Characters::default(), &mut tokens);
-        match tokens[..] {
-            [token] if is_stem => table.insert(stem_key(&token), concept),
-            [token] => table.insert(token.hash, concept),
-            [first, second] => table.insert(pair_key(&first, &second), concept),
-            _ => {}
+        let Some(key) = key(word) else { continue };
+        let at = table.find(key);
+        // The first concept that a word is given stays.
+        if table.entries[at] == 0 {
+            table.entries[at] = (tag(key) << CONCEPT_BITS) | u32::from(concept);
         }
     }
     table
@@ -64,6 +61,25 @@ fn words() -> impl Iterator<Item = (Concept, &'static str)> {
     })
 }
 
+/// The tokens of a word of the list as a text would have them, and whether it is a stem.
+fn tokens(word: &str) -> (Vec<Token>, bool) {
+    let plain = word.trim_end_matches('*');
+    let mut tokens = Vec::new();
+    scan(normalize(plain).as_str(), 0, 0, &mut Characters::default(), &mut tokens);
+    (tokens, plain != word)
+}
+
+/// What a word of the list is found by; nothing where it is neither a word nor a pair of characters.
+fn key(word: &str) -> Option<u64> {
+    let (tokens, is_stem) = tokens(word);
+    match tokens[..] {
+        [token] if is_stem => Some(stem_key(&token)),
+        [token] => Some(token.hash),
+        [first, second] => Some(pair_key(&first, &second)),
+        _ => None,
+    }
+}
+
 fn stem_key(token: &Token) -> u64 {
     step(STEM_SEED, token.stem)
 }
@@ -73,31 +89,20 @@ fn pair_key(first: &Token, second: &Token) -> u64 {
 }
 
 impl Table {
-    /// The first concept that a key is given stays.
-    fn insert(&mut self, key: u64, concept: Concept) {
-        let (entry, mut at) = (tag(key) << CONCEPT_BITS, place(key));
-        while self.entries[at] != 0 {
-            if self.entries[at] >> CONCEPT_BITS == entry >> CONCEPT_BITS {
-                return;
-            }
-            at = (at + 1) & (self.entries.len() - 1);
+    /// Where a key stands, or the free place where it would.
+    #[inline(always)]
+    fn find(&self, key: u64) -> usize {
+        let (tag, mut at) = (tag(key), place(key));
+        while self.entries[at] != 0 && self.entries[at] >> CONCEPT_BITS != tag {
+            at = (at + 1) & ((1 << TABLE_BITS) - 1);
         }
-        self.entries[at] = entry | u32::from(concept);
+        at
     }
 
     #[inline(always)]
     fn get(&self, key: u64) -> Option<Concept> {
-        let (tag, mut at) = (tag(key), place(key));
-        loop {
-            let entry = self.entries[at];
-            if entry == 0 {
-                return None;
-            }
-            if entry >> CONCEPT_BITS == tag {
-                return Some((entry & ((1 << CONCEPT_BITS) - 1)) as Concept);
-            }
-            at = (at + 1) & (self.entries.len() - 1);
-        }
+        let concept = self.entries[self.find(key)] & ((1 << CONCEPT_BITS) - 1);
+        (concept != 0).then_some(concept as Concept)
     }
 
     /// The concept of a word as it stands, of its first letters, or of two characters of a script without spaces.
@@ -167,9 +172,7 @@ mod tests {
     /// The concepts of a text by name, and how many pairs it has.
     fn concepts(text: &str) -> (BTreeSet<&'static str>, usize) {
         let names: Vec<&str> = include_str!("concepts.txt").lines().filter(|line| line.starts_with('[')).collect();
-        let text = normalize(text);
-        let mut tokens = Vec::new();
-        scan(text.as_str(), 0, 0, &mut Characters::default(), &mut tokens);
+        let tokens = tokens(text).0;
         let (mut found, mut n_pairs) = (BTreeSet::new(), 0);
         FeatureSpec::default().visit_concepts(&tokens, 0..tokens.len(), |_, words| n_pairs += usize::from(words.len() > 1));
         for (i, token) in tokens.iter().enumerate() {
@@ -237,10 +240,8 @@ mod tests {
             }
             let (language, words) = line.split_once(' ').expect("a language and its words");
             for word in words.split(' ') {
-                let (plain, is_stem) = word.strip_suffix('*').map_or((word, false), |stem| (stem, true));
-                let mut tokens = Vec::new();
-                scan(normalize(plain).as_str(), 0, 0, &mut Characters::default(), &mut tokens);
-                let is_pair = tokens.len() == 2 && plain.chars().count() == 2;
+                let (tokens, is_stem) = tokens(word);
+                let is_pair = tokens.len() == 2 && word.chars().count() == 2;
                 assert!(language.len() == 2 && (tokens.len() == 1 || is_pair), "{concept} {language}: {word:?}");
                 assert!(
                     !is_stem || usize::from(tokens[0].letters) >= STEM_LETTERS,
@@ -257,10 +258,8 @@ mod tests {
     #[test]
     fn the_table_says_what_the_list_says() {
         let mut first: HashMap<u64, Concept> = HashMap::new();
-        for (concept, word) in words().filter(|(_, word)| !word.ends_with('*')) {
-            let mut tokens = Vec::new();
-            scan(normalize(word).as_str(), 0, 0, &mut Characters::default(), &mut tokens);
-            let key = if let [a, b] = tokens[..] { pair_key(&a, &b) } else { tokens[0].hash };
+        for (concept, word) in words() {
+            let key = key(word).expect("another test reads every word");
             assert_eq!(TABLE.get(key), Some(*first.entry(key).or_insert(concept)), "{word}");
         }
         let taken = TABLE.entries.iter().filter(|entry| **entry != 0).count();
