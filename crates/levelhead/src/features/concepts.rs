@@ -31,7 +31,7 @@ type Concept = u8;
 /// that collide.
 struct Table {
     /// [`TAG`] bits of a key and its concept; 0 for a free place.
-    entries: Vec<u32>,
+    entries: Box<[u32; 1 << TABLE_BITS]>,
 }
 
 const TABLE_BITS: u32 = 15;
@@ -39,7 +39,7 @@ const CONCEPT_BITS: u32 = 6;
 const TAG: u32 = 32 - CONCEPT_BITS;
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let mut table = Table { entries: vec![0; 1 << TABLE_BITS] };
+    let mut table = Table { entries: Box::new([0; 1 << TABLE_BITS]) };
     for (concept, word) in words() {
         let Some(key) = key(word) else { continue };
         let at = table.find(key);
