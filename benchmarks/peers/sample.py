@@ -1,5 +1,6 @@
-"""A seeded sample of a Parquet file's rows as CSV: sample.py IN.parquet N OUT.csv"""
+"""A seeded sample of a Parquet file's rows: sample.py IN.parquet N OUT.csv, or OUT.jsonl for the texts alone"""
 import csv
+import json
 import random
 import sys
 
@@ -9,7 +10,11 @@ table = pyarrow.parquet.read_table(sys.argv[1])
 columns = [c for c in ["text", "label", "family", "category", "source"] if c in table.column_names]
 rows = table.select(columns).to_pylist()
 random.Random(42).shuffle(rows)
+rows = rows[: int(sys.argv[2])]
 with open(sys.argv[3], "w", newline="", encoding="utf-8") as file:
-    writer = csv.DictWriter(file, columns)
-    writer.writeheader()
-    writer.writerows(rows[: int(sys.argv[2])])
+    if sys.argv[3].endswith(".jsonl"):
+        file.writelines(json.dumps({"text": row["text"]}) + "\n" for row in rows)
+    else:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
