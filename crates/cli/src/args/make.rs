@@ -33,7 +33,7 @@ pub struct TrainArgs {
     /// Add the training half of the embedded starter corpus, and the attack corpus
     #[arg(long)]
     pub with_starter: bool,
-    /// Set the threshold for this FPR, and calibrate, on further held-back rows
+    /// Set the threshold for this FPR, and calibrate, on further held-back rows of --data
     #[arg(long, value_name = "RATE")]
     pub max_fpr: Option<f64>,
     /// The rule pack (L1): `default`, `none`, or a .toml file
@@ -84,7 +84,7 @@ pub struct TrainSettings {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(8..=24))]
     pub word_bits: u32,
     /// How far the logit of a part must be above that of the whole text to count for more, in a text of eight segments and more
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.6)]
     pub part_penalty: f32,
     /// Judge whole texts only, not their parts
     #[arg(long)]

@@ -38,6 +38,7 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<ExitCode> {
     refuse_measured(&mut files, &args.measured, &args.reading, terminal)?;
     let inputs: Vec<Input> = files.iter().map(input).collect();
     let licenses = count_licenses(&files);
+    let n_own: usize = files.iter().map(|f| f.rows.len()).sum();
     if args.with_starter {
         files.push(Dataset {
             rows: starter::training_rows(),
@@ -49,14 +50,15 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<ExitCode> {
     let rows: Vec<Row> = files.into_iter().flat_map(|f| f.rows).collect();
     let is_tune = split::part(&groups, HELD_BACK, args.seed, "tune");
     let is_threshold = split::part(&groups, if args.max_fpr.is_some() { HELD_BACK } else { 0.0 }, args.seed, "threshold");
-    let part = |tune: bool, threshold: bool| -> Vec<&Row> {
-        let inside = |i: &usize| (is_tune[*i] && !is_threshold[*i], is_threshold[*i]) == (tune, threshold);
-        (0..rows.len()).filter(inside).map(|i| &rows[i]).collect()
+    let part = |tune: bool| -> Vec<&Row> {
+        (0..rows.len()).filter(|i| !is_threshold[*i] && is_tune[*i] == tune).map(|i| &rows[i]).collect()
     };
-    let (fit, tune) = (part(false, false), part(true, false));
+    let (fit, tune) = (part(false), part(true));
     let mut trained = train(&fit, &tune, rules, config, start.as_ref(), terminal).context("--data")?;
     if let Some(max_fpr) = args.max_fpr {
-        let (attacks, benign): (Vec<&Row>, Vec<&Row>) = part(false, true).into_iter().partition(|r| r.is_attack());
+        // The starter corpus is made of what a guard mistakes: a threshold for it would be none for traffic.
+        let held_back = (0..n_own).filter(|i| is_threshold[*i]).map(|i| &rows[i]);
+        let (attacks, benign): (Vec<&Row>, Vec<&Row>) = held_back.partition(|r| r.is_attack());
         let target = CalibrateConfig { max_fpr, ..CalibrateConfig::default() };
         trained.guard =
             calibrate(&trained.guard, &benign, &attacks, target).context("--data, rows held back for the threshold")?.guard;

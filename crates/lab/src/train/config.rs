@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// | `attack_weight` | 1 | weight of an attack against a benign row | above 0 |
 /// | `source_weights` | `ByRow` | how the attack sources share the attacks' weight | |
 /// | `dropout` | 0 | share of its features that a row does without in a step, so that no few of them carry the verdict | 0 to below 1 |
-/// | `part_penalty` | 1 | how far the logit of a part must be above that of the whole text to count for more, in a text of eight segments and more | 0 up |
+/// | `part_penalty` | 0.6 | how far the logit of a part must be above that of the whole text to count for more, in a text of eight segments and more | 0 up |
 /// | `transformed` | 0.3 | share of the rows that also train in another form: encoded, wrapped, padded | 0 to 1 |
 /// | `patience` | 2 | epochs without a better tuning loss before training stops | 1 up |
 /// | `seed` | 42 | order of the rows | |
@@ -66,7 +66,7 @@ impl Default for TrainConfig {
             attack_weight: 1.0,
             source_weights: SourceWeights::ByRow,
             dropout: 0.0,
-            part_penalty: 1.0,
+            part_penalty: 0.6,
             transformed: 0.3,
             patience: 2,
             seed: 42,
