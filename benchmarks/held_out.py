@@ -37,7 +37,7 @@ def logits(build):
     scores = np.zeros(len(rows))
     for k in range(6):
         guard, out = work / "guard.lh", work / "scores.jsonl"
-        train = [build, "train", "--data", work / f"train{k}.parquet", "--with-starter", "--attack-weight", "3", "--max-fpr", "0.008"]
+        train = [build, "train", "--data", work / f"train{k}.parquet", "--with-starter", "--attack-weight", "3", "--max-fpr", "0.003"]
         subprocess.run([*train, "-o", guard, "--force"], check=True, capture_output=True)
         scan = [build, "scan", "--guard", guard, "--input", work / f"test{k}.parquet", "--output", out, "--force"]
         assert subprocess.run(scan, capture_output=True).returncode < 2

@@ -64,7 +64,7 @@ run labels "$levelhead" data labels --data "$corpora/master.parquet" --show 0 --
 [ ! -e "$work/suspects.csv" ] || python3 benchmarks/worst_rows.py "$work/suspects.csv" > "$out/labels-worst-200.csv"
 run train-all "$levelhead" train --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" -o "$work/all.lh"
 run train-default "$levelhead" train --data "$corpora/master.parquet" "$corpora/benign_pool.parquet" --licenses $permissive \
-  --with-starter --attack-weight 3 --max-fpr 0.008 -o "$work/default.lh"
+  --with-starter --attack-weight 3 --max-fpr 0.003 -o "$work/default.lh"
 run default-evaluate "$levelhead" evaluate --guard "$work/default.lh" --data "$corpora/eval_public.parquet" --benign "$corpora/benign_100k.parquet"
 run default-gate "$levelhead" gate --guard "$work/default.lh" --benign "$corpora/benign_100k.parquet" --attacks "$corpora/eval_public.parquet"
 run category-scan "$levelhead" scan --category --guard "$work/default.lh" --input "$corpora/benign_100k.parquet" --output "$work/category.jsonl"
