@@ -229,7 +229,8 @@ fn without_a_recipe_the_model_is_one_step_more() {
 
 #[test]
 fn a_server_that_puts_off_is_asked_again() {
-    let (folder, _server) = with_server("busy", "");
+    // However the calls of several prompts take turns, none is put off so often.
+    let (folder, _server) = with_server("busy", "retries = 10");
     let run = folder.ok(&format!("{REINFORCE} --recipe recipe.toml -o rows.csv"));
     let lineage = folder.json_lines("rows.lineage.jsonl");
     assert_eq!(n_of(&lineage, "llm"), 24, "{run:?}");
