@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Holds Levelhead against guards that install by package name, on the same texts in the same run, and reinforces one of them.
-# usage: benchmarks/peers/run.sh CORPORA OUT     CORPORA holds master, benign_pool, benign_100k and eval_public as .parquet
+# usage: benchmarks/peers/run.sh CORPORA OUT [short]     CORPORA holds master, benign_pool, benign_100k and eval_public as .parquet
 # Needs: cargo build --release, Python with venv. About twenty minutes on two cores.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -26,17 +26,22 @@ run() {
   { echo "\$ $*"; /usr/bin/time -f 'wall %e s, user %U s, peak memory %M KB, exit %x' "$@" 2>&1; echo; } | clean | without_prompts >> "$out/$name.txt"
 }
 
-rm -f "$out"/peers-*.txt
+rm -f "$out"/peers-{speed,default,oubliette,oubliette-pipeline,stackone}.txt
 "$python" benchmarks/peers/sample.py "$corpora/benign_100k.parquet" 10000 "$work/benign.csv"
 for peer in oubliette oubliette-pipeline stackone; do
   printf 'kind = "command"\ncommand = ["%s", "%s/benchmarks/peers/guard.py", "%s"]\n' "$python" "$PWD" "$peer" > "$work/$peer.toml"
   run peers-speed "$python" benchmarks/peers/guard.py "$peer" "$work/benign.csv"
 done
-run peers-speed "$levelhead" --threads 1 scan --input "$work/benign.csv" --output "$work/scan.jsonl"
+"$python" benchmarks/peers/sample.py "$corpora/benign_100k.parquet" 10000 "$work/benign.jsonl"
+run peers-speed cargo run --release -q -p levelhead --example throughput "$work/benign.jsonl"
 run peers-speed "$levelhead" --threads 1 scan --input "$corpora/benign_100k.parquet" --output "$work/all.jsonl"
 for guard in "$work/oubliette.toml" "$work/oubliette-pipeline.toml" "$work/stackone.toml" default; do
   run "peers-$(basename "$guard" .toml)" "$levelhead" evaluate --guard "$guard" --data "$corpora/eval_public.parquet" --benign "$work/benign.csv"
 done
+
+# `short` ends here.
+[[ "${3:-}" != short ]] || exit 0
+rm -f "$out/peers-reinforced.txt"
 
 # The false positives of another guard, reinforced: what it flags of the pool becomes 4,790 rows beside the master.
 "$python" benchmarks/peers/sample.py "$corpora/benign_pool.parquet" 100000 "$work/pool.csv"
