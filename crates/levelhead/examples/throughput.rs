@@ -1,4 +1,5 @@
-//! How many prompts the default guard judges in a second on one thread, without the time to load it or to read them.
+//! How long a new process takes to load the default guard and reach a first verdict, and how many prompts it then judges in a second
+//! on one thread, without the time to read them.
 //!
 //! `cargo run --release -p levelhead --example throughput prompts.jsonl`, with `{"text": ".."}` on each line.
 
@@ -23,7 +24,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let started = Instant::now();
     let (guard, mut scratch) = (Guard::embedded(), Scratch::default());
+    guard.judge_with(&texts[0], &mut scratch);
+    println!("levelhead: loaded, with a first verdict, in {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
     let mut n_flagged = 0;
     let mut times: Vec<Duration> = Vec::with_capacity(texts.len());
     let started = Instant::now();
