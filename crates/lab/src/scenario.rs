@@ -377,7 +377,8 @@ text = 'Dear {Ann|Bob|Cem|Dee|Eve|Fay}, {payload} Yours'
         }
         let names = |column: usize| -> BTreeSet<&str> { made.attacks.iter().map(|row| &*row.extra[column]).collect() };
         assert!(made.attacks.iter().all(|row| FAMILIES.contains(&&*row.family)));
-        assert!(made.attacks.len() > 5_000 && names(0).len() > 500, "{} in {}", made.attacks.len(), names(0).len());
+        assert!(made.attacks.len() > 15_000 && names(0).len() > 2_000, "{} in {}", made.attacks.len(), names(0).len());
+        assert!(names(4).len() >= 57, "{:?}", names(4));
         assert!(names(1).len() >= 18 + Transform::ALL.len() && names(3).len() == 11, "{:?} {:?}", names(1), names(3));
     }
 }

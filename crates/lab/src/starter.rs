@@ -304,6 +304,21 @@ mod tests {
     }
 
     #[test]
+    fn of_other_languages_than_english_some_attacks_train_each_with_its_twin() {
+        let made = scenarios(&ATTACKS).unwrap();
+        let is_foreign = |row: &&Row| &*row.extra[4] != "en";
+        let [attacks, twins] = [&made.attacks, &made.twins].map(|rows| thinned(rows.clone()).collect::<Vec<_>>());
+        assert!(attacks.iter().zip(&twins).all(|(attack, twin)| attack.extra == twin.extra) && attacks.len() == twins.len());
+        let n = |rows: &[Row]| (rows.iter().filter(is_foreign).count(), rows.iter().filter(|r| !is_foreign(r)).count());
+        let (all, kept) = (n(&made.attacks), n(&attacks));
+        assert_eq!(kept, (all.0 / FOREIGN_STEP, all.1));
+        // Every language is there, and most of its pairs.
+        let of = |rows: &[Row], column: usize| rows.iter().map(|r| r.extra[column].to_string()).collect::<BTreeSet<_>>().len();
+        assert_eq!(of(&attacks, 4), of(&made.attacks, 4));
+        assert!(of(&attacks, 0) * 10 > of(&made.attacks, 0) * 8, "{} of {}", of(&attacks, 0), of(&made.attacks, 0));
+    }
+
+    #[test]
     fn a_row_says_what_it_is_and_where_it_comes_from() {
         let starter = starter();
         for (rows, test) in starter.parts() {
