@@ -56,7 +56,7 @@ static MASKS: [bool; 256] = {
     let mut masks = [false; 256];
     let mut b = 0;
     while b < 256 {
-        masks[b] = matches!(b as u8, b'0'..=b'9' | b'@' | b'$' | b'!' | b'|' | b'+' | 0x80..=0xff);
+        masks[b] = b >= 0x80 || letter_for(b as u8 as char).is_some();
         b += 1;
     }
     masks
@@ -90,7 +90,7 @@ fn only_at_the_end(chunk: &str) -> bool {
 }
 
 /// The Latin letter that a digit, a sign or a letter of another script is used for.
-fn letter_for(c: char) -> Option<char> {
+const fn letter_for(c: char) -> Option<char> {
     Some(match c {
         '4' | '@' | 'а' | 'α' | 'ɑ' => 'a',
         '8' | 'в' | 'β' | 'ъ' | 'ь' => 'b',
