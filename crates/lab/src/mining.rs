@@ -119,7 +119,7 @@ impl<'a> Mining<'a> {
 
 /// Attacks of the attack corpus that are messages of their own, each with its harmless twin.
 pub fn direct_twins() -> Vec<[Row; 2]> {
-    let corpus = scenarios(&ATTACKS).expect("a test reads the embedded corpus");
+    let corpus = scenarios(ATTACKS).expect("a test reads the embedded corpus");
     let is_direct = |row: &Row| &*row.extra[1] == "direct" && &*row.extra[4] == "en";
     corpus.attacks.into_iter().zip(corpus.twins).filter(|(attack, _)| is_direct(attack)).map(|(a, b)| [a, b]).collect()
 }

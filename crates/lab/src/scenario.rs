@@ -370,7 +370,7 @@ text = 'Dear {Ann|Bob|Cem|Dee|Eve|Fay}, {payload} Yours'
 
     #[test]
     fn the_embedded_corpus_is_varied_and_distinct() {
-        let made = scenarios(&ATTACKS).unwrap();
+        let made = scenarios(ATTACKS).unwrap();
         let mut texts = HashSet::new();
         for row in made.attacks.iter().chain(&made.twins).chain(&made.benign) {
             assert!(texts.insert(row.text.as_str()), "{}", row.text);

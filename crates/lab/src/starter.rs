@@ -50,12 +50,12 @@ pub struct Starter {
 /// Expands the starter corpus; each call gives the same rows. Of the attack corpus's harmless texts it takes a part: most are full
 /// of alarming words, as traffic is not.
 pub fn starter() -> Starter {
-    build(&FILES, TWINS, &ATTACKS, HARMLESS_STEP).expect("the embedded files are parsed by a test")
+    build(FILES, TWINS, ATTACKS, HARMLESS_STEP).expect("the embedded files are parsed by a test")
 }
 
 /// The rows that may train: the training half of the starter corpus, and the whole attack corpus.
 pub fn training_rows() -> Vec<Row> {
-    let corpus = build(&FILES, TWINS, &ATTACKS, 1).expect("the embedded files are parsed by a test");
+    let corpus = build(FILES, TWINS, ATTACKS, 1).expect("the embedded files are parsed by a test");
     [corpus.train, corpus.benign, corpus.hard_negatives_train].into_iter().flatten().collect()
 }
 
@@ -68,7 +68,7 @@ const FOREIGN_STEP: usize = 4;
 
 /// The attack corpus alone, whole: attacks, their twins, harmless texts; with the columns of [`crate::scenario::EXTRA`].
 pub fn attack_corpus() -> Vec<Row> {
-    let made = scenarios(&ATTACKS).expect("the embedded files are parsed by a test");
+    let made = scenarios(ATTACKS).expect("the embedded files are parsed by a test");
     made.attacks.into_iter().chain(made.twins).chain(made.benign).collect()
 }
 
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn of_other_languages_than_english_some_attacks_train_each_with_its_twin() {
-        let made = scenarios(&ATTACKS).unwrap();
+        let made = scenarios(ATTACKS).unwrap();
         let is_foreign = |row: &&Row| &*row.extra[4] != "en";
         let [attacks, twins] = [&made.attacks, &made.twins].map(|rows| thinned(rows.clone()).collect::<Vec<_>>());
         assert!(attacks.iter().zip(&twins).all(|(attack, twin)| attack.extra == twin.extra) && attacks.len() == twins.len());
