@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use levelhead_lab::ablation::Factor;
+use levelhead_lab::train::TrainConfig;
 
 use super::InputArgs;
 
@@ -60,22 +61,22 @@ pub struct TrainArgs {
 #[derive(Debug, Clone, Args)]
 pub struct TrainSettings {
     /// Passes over the rows, at most
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = TrainConfig::default().n_epochs)]
     pub epochs: usize,
     /// Length of a step
     #[arg(long, default_value_t = 4.0)]
     pub learning_rate: f32,
     /// Weight of an attack against a benign row
-    #[arg(long, default_value_t = 1.0, value_name = "W")]
+    #[arg(long, default_value_t = TrainConfig::default().attack_weight, value_name = "W")]
     pub attack_weight: f32,
     /// How attack sources share the attacks' weight: `sqrt` of their rows, or `rows`
     #[arg(long, default_value = "sqrt", value_parser = ["sqrt", "rows"])]
     pub source_weights: String,
     /// Share of its features that a row does without in a step, drawn anew in every pass
-    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    #[arg(long, default_value_t = TrainConfig::default().dropout, value_name = "SHARE")]
     pub dropout: f32,
     /// Share of the rows that also train in another form: encoded, wrapped, padded
-    #[arg(long, default_value_t = 0.3, value_name = "SHARE")]
+    #[arg(long, default_value_t = TrainConfig::default().transformed, value_name = "SHARE")]
     pub transformed: f64,
     /// log2 of the buckets of character n-grams
     #[arg(long, default_value_t = 18, value_parser = clap::value_parser!(u32).range(8..=24))]
@@ -84,7 +85,7 @@ pub struct TrainSettings {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(8..=24))]
     pub word_bits: u32,
     /// How far the logit of a part must be above that of the whole text to count for more, in a text of eight segments and more
-    #[arg(long, default_value_t = 0.6)]
+    #[arg(long, default_value_t = TrainConfig::default().part_penalty)]
     pub part_penalty: f32,
     /// Judge whole texts only, not their parts
     #[arg(long)]
