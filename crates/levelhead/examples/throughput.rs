@@ -14,11 +14,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let texts = match read(&path) {
-        Ok(texts) if !texts.is_empty() => texts,
-        Ok(_) => {
-            eprintln!("{path}: holds no prompt");
-            return ExitCode::from(2);
-        }
+        Ok(texts) => texts,
         Err(reason) => {
             eprintln!("{path}: {reason}");
             return ExitCode::from(2);
@@ -56,5 +52,6 @@ fn read(path: &str) -> Result<Vec<String>, String> {
         let text = value["text"].as_str().ok_or_else(|| format!("line {}: has no text", i + 1))?;
         Ok(text.to_string())
     };
-    content.lines().enumerate().map(text).collect()
+    let texts: Vec<String> = content.lines().enumerate().map(text).collect::<Result<_, _>>()?;
+    if texts.is_empty() { Err("holds no prompt".to_string()) } else { Ok(texts) }
 }
