@@ -3,20 +3,16 @@
 Stricter than `crossval --scheme by-source`: sister collections (train and validation of one) are held out together. Six folds, the
 permissively licensed rows, the settings of the default guard. The threshold flags the share named of all held-out harmless rows.
 """
-import json
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+from corpora import rows_by_license, verdicts
 
 corpora, work, builds = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
 work.mkdir(parents=True, exist_ok=True)
-permissive = re.compile("MIT|Apache|BSD|CC0|CC-BY-[1-4]|CC-BY-SA|ODC|CDLA|DRL")
-rows = pd.concat([pd.read_parquet(corpora / f"{name}.parquet") for name in ("master", "benign_pool")], ignore_index=True)
-rows = rows[rows.license.fillna("").str.contains(permissive)].reset_index(drop=True)
+rows = rows_by_license(corpora, permissive=True)
 collection = rows.source.str.replace(r"_(train|validation|regular500|jailbreak|zh)$", "", regex=True)
 attacks = rows[rows.label == 1].groupby(collection).size()
 benign = rows[rows.label == 0].groupby(collection).size()
@@ -39,9 +35,7 @@ def logits(build):
         guard, out = work / "guard.lh", work / "scores.jsonl"
         train = [build, "train", "--data", work / f"train{k}.parquet", "--with-starter", "--attack-weight", "3", "--max-fpr", "0.003"]
         subprocess.run([*train, "-o", guard, "--force"], check=True, capture_output=True)
-        scan = [build, "scan", "--guard", guard, "--input", work / f"test{k}.parquet", "--output", out, "--force"]
-        assert subprocess.run(scan, capture_output=True).returncode < 2
-        scores[fold == k] = [json.loads(line)["score"] for line in out.open()]
+        scores[fold == k] = [v["score"] for v in verdicts(build, guard, work / f"test{k}.parquet", out)]
     scores = scores.clip(1e-12, 1 - 1e-12)
     return np.log(scores / (1 - scores))
 
