@@ -27,16 +27,15 @@ run() {
 }
 
 rm -f "$out"/peers-{speed,default,oubliette,oubliette-pipeline,stackone}.txt
-"$python" benchmarks/peers/sample.py "$corpora/benign_100k.parquet" 10000 "$work/benign.csv"
+"$python" benchmarks/peers/sample.py "$corpora/benign_100k.parquet" 10000 "$work/benign.jsonl"
 for peer in oubliette oubliette-pipeline stackone; do
   printf 'kind = "command"\ncommand = ["%s", "%s/benchmarks/peers/guard.py", "%s"]\n' "$python" "$PWD" "$peer" > "$work/$peer.toml"
-  run peers-speed "$python" benchmarks/peers/guard.py "$peer" "$work/benign.csv"
+  run peers-speed "$python" benchmarks/peers/guard.py "$peer" "$work/benign.jsonl"
 done
-"$python" benchmarks/peers/sample.py "$corpora/benign_100k.parquet" 10000 "$work/benign.jsonl"
 run peers-speed cargo run --release -q -p levelhead --example throughput "$work/benign.jsonl"
 run peers-speed "$levelhead" --threads 1 scan --input "$corpora/benign_100k.parquet" --output "$work/all.jsonl"
 for guard in "$work/oubliette.toml" "$work/oubliette-pipeline.toml" "$work/stackone.toml" default; do
-  run "peers-$(basename "$guard" .toml)" "$levelhead" evaluate --guard "$guard" --data "$corpora/eval_public.parquet" --benign "$work/benign.csv"
+  run "peers-$(basename "$guard" .toml)" "$levelhead" evaluate --guard "$guard" --data "$corpora/eval_public.parquet" --benign "$work/benign.jsonl"
 done
 
 # `short` ends here.
@@ -44,10 +43,10 @@ done
 rm -f "$out/peers-reinforced.txt"
 
 # The false positives of another guard, reinforced: what it flags of the pool becomes 4,790 rows beside the master.
-"$python" benchmarks/peers/sample.py "$corpora/benign_pool.parquet" 100000 "$work/pool.csv"
-run peers-reinforced "$levelhead" audit --guard "$work/oubliette.toml" --benign "$work/pool.csv" -o "$work/audit"
+"$python" benchmarks/peers/sample.py "$corpora/benign_pool.parquet" 100000 "$work/pool.jsonl"
+run peers-reinforced "$levelhead" audit --guard "$work/oubliette.toml" --benign "$work/pool.jsonl" -o "$work/audit"
 run peers-reinforced "$levelhead" reinforce --audit "$work/audit/audit.json" --originals --rest 0.5 --false-positives 958 \
-  --pool "$work/pool.csv" --attacks "$corpora/master.parquet" --measured "$corpora/benign_100k.parquet" "$corpora/eval_public.parquet" \
+  --pool "$work/pool.jsonl" --attacks "$corpora/master.parquet" --measured "$corpora/benign_100k.parquet" "$corpora/eval_public.parquet" \
   --hard-negatives none -o "$work/rows.csv"
 run peers-reinforced "$levelhead" train --data "$corpora/master.parquet" -o "$work/before.lh"
 run peers-reinforced "$levelhead" train --data "$corpora/master.parquet" "$work/rows.csv" -o "$work/after.lh"
