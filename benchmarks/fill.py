@@ -70,6 +70,7 @@ card = put(card, "source | caught", table(text, "source | own threshold", 3)[2:]
 card = put(card, "benign prompts flagged", table(text[text.index("### False positives by source"):], "source | counts", 4)[2:])
 changes = re.findall(r"^ (\w+) +(\d+ of \d+ \([\d.]+ %\)) +(\d+ of \d+ \([\d.]+ %\))", out["default-gate"], re.M)
 card = put(card, "transformation", [f"| {name} | {freed} | {alarmed} |" for name, freed, alarmed in changes])
+card = put(card, "FPR on `benign_100k`", [line for line in table(out["default-curve"], "FPR on")[2:] if line.startswith("|")])
 poisoned = re.search(r"\| bipia_context \| ([\d.]+ %) \(\d+ of 199\)", text)[1]
 clean = re.search(r"\| bipia_context \| \d+ of 167 \| ([\d.]+ %)", text)[1]
 card = replace(card, r"catches [\d.]+ % of", f"catches {poisoned} of")

@@ -15,7 +15,7 @@ mkdir -p "$out" docs/examples
 
 # Without folders.
 clean() {
-  sed -e "s|$corpora/||g; s|$work/||g"
+  sed -e "s|$corpora/||g; s|$corpora|CORPORA|g; s|$work/||g; s|$levelhead|levelhead|g"
 }
 
 { uname -sm; nproc; grep -m1 'model name' /proc/cpuinfo; rustc --version; } > "$out/machine.txt"
@@ -27,7 +27,7 @@ run() {
   [[ "$only" == "  " || "$only" == *" $name "* ]] || return 0
   echo "== $name"
   {
-    echo "\$ $*" | sed "s|^\$ $levelhead|\$ levelhead|"
+    echo "\$ $*"
     /usr/bin/time -f 'wall %e s, user %U s, peak memory %M KB, exit %x' "$@" 2>&1
   } | clean > "$out/$name.txt"
 }
@@ -67,6 +67,7 @@ run train-default "$levelhead" train --data "$corpora/master.parquet" "$corpora/
   --with-starter --attack-weight 3 --max-fpr 0.003 -o "$work/default.lh"
 run default-evaluate "$levelhead" evaluate --guard "$work/default.lh" --data "$corpora/eval_public.parquet" --benign "$corpora/benign_100k.parquet"
 run default-gate "$levelhead" gate --guard "$work/default.lh" --benign "$corpora/benign_100k.parquet" --attacks "$corpora/eval_public.parquet"
+run default-curve python3 benchmarks/curve.py "$corpora" "$work/curve" "$levelhead" "$work/default.lh"
 run category-scan "$levelhead" scan --category --guard "$work/default.lh" --input "$corpora/benign_100k.parquet" --output "$work/category.jsonl"
 [ ! -e "$work/category.jsonl" ] || python3 benchmarks/category_agreement.py "$corpora/benign_100k.parquet" "$work/category.jsonl" > "$out/category.txt"
 run scan "$levelhead" scan --guard "$work/default.lh" --input "$corpora/benign_100k.parquet" --output "$work/scan.jsonl"
