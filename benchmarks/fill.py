@@ -14,8 +14,7 @@ reports = {name: (run / f"{name}-report.md").read_text() for name in ("starter",
 
 def table(text, heading, columns=None):
     """The lines of the table whose first cell is `heading`."""
-    start = re.search(rf"^ ?\|? ?{re.escape(heading)}.*$", text, re.M).start()
-    lines = text[start:].split("\n\n")[0].strip("\n").split("\n")
+    lines = re.search(rf"^\| ?{re.escape(heading)}.*\n(?:\|.*\n)+", text, re.M)[0].strip("\n").split("\n")
     return lines if columns is None else ["| " + " | ".join(cells(line)[:columns]) + " |" for line in lines]
 
 
@@ -70,7 +69,7 @@ card = put(card, "source | caught", table(text, "source | own threshold", 3)[2:]
 card = put(card, "benign prompts flagged", table(text[text.index("### False positives by source"):], "source | counts", 4)[2:])
 changes = re.findall(r"^ (\w+) +(\d+ of \d+ \([\d.]+ %\)) +(\d+ of \d+ \([\d.]+ %\))", out["default-gate"], re.M)
 card = put(card, "transformation", [f"| {name} | {freed} | {alarmed} |" for name, freed, alarmed in changes])
-card = put(card, "FPR on `benign_100k`", [line for line in table(out["default-curve"], "FPR on")[2:] if line.startswith("|")])
+card = put(card, "FPR on `benign_100k`", table(out["default-curve"], "FPR on")[2:])
 poisoned = re.search(r"\| bipia_context \| ([\d.]+ %) \(\d+ of 199\)", text)[1]
 clean = re.search(r"\| bipia_context \| \d+ of 167 \| ([\d.]+ %)", text)[1]
 card = replace(card, r"catches [\d.]+ % of", f"catches {poisoned} of")
